@@ -1,0 +1,6 @@
+//! What every room stands on: errors, time, ids, durable files.
+
+pub mod error;
+pub mod text;
+
+pub use error::{Error, Kind, Result};

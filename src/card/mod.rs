@@ -1,0 +1,1 @@
+//! What is on a docked card: profile, walk, naming, times, takes. Pure but for the walk.

@@ -1,0 +1,2 @@
+//! The `docket` command.
+fn main() {}
