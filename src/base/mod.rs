@@ -1,6 +1,14 @@
 //! What every room stands on: errors, time, ids, durable files.
 
+pub mod cancel;
+pub mod clock;
+pub mod config;
+pub mod durable_fs;
 pub mod error;
+pub mod failpoint;
+pub mod ids;
+pub mod logging;
 pub mod text;
 
+pub use cancel::Cancel;
 pub use error::{Error, Kind, Result};

@@ -1,0 +1,338 @@
+//! The only place that syncs, renames and removes files. Everything is done below an open
+//! directory, so that a volume unmounted under way can never be written to by its path.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, FallocateFlags, Flock, FlockArg, OFlag, PosixFadviseAdvice, RenameFlags};
+use nix::sys::stat::{FileStat, Mode};
+
+use super::failpoint::{self, Op};
+use super::{Error, Kind, Result};
+
+/// How bytes were read back from the medium (kept with every verified recording).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadBack {
+    /// Direct I/O: the page cache had no part in it.
+    Direct,
+    /// The file system has no direct I/O: the cache was dropped for the file first.
+    CacheDropped,
+}
+
+impl ReadBack {
+    /// The word in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::CacheDropped => "cache-dropped",
+        }
+    }
+}
+
+/// An open directory and everything done below it.
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+fn refuse_dots(rel: &Path) -> io::Result<()> {
+    if rel.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL.into())
+    }
+}
+
+impl Dir {
+    /// Opens an existing directory.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = nix::fcntl::open(path, flags, Mode::empty()).map_err(|e| Error::io("open", path, e))?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The full path of something below, for messages and for readers.
+    pub fn join(&self, rel: &Path) -> PathBuf {
+        self.path.join(rel)
+    }
+
+    fn fail<E: Into<io::Error>>(&self, what: &'static str, rel: &Path) -> impl FnOnce(E) -> Error {
+        let path = self.join(rel);
+        move |e| Error::io(what, &path, e)
+    }
+
+    fn openat(&self, rel: &Path, flags: OFlag, mode: u32) -> io::Result<File> {
+        refuse_dots(rel)?;
+        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        Ok(File::from(nix::fcntl::openat(&self.fd, rel, flags, Mode::from_bits_truncate(mode))?))
+    }
+
+    /// Creates a file that must not exist yet, readable by the owner alone.
+    pub fn create_new(&self, rel: &Path) -> Result<File> {
+        failpoint::io(Op::Write)
+            .and_then(|()| self.openat(rel, OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL, 0o600))
+            .map_err(self.fail("create", rel))
+    }
+
+    /// Opens for reading.
+    pub fn open_read(&self, rel: &Path) -> Result<File> {
+        self.openat(rel, OFlag::O_RDONLY, 0).map_err(self.fail("open", rel))
+    }
+
+    /// Opens an existing file for reading and writing.
+    pub fn open_write(&self, rel: &Path) -> Result<File> {
+        self.openat(rel, OFlag::O_RDWR, 0).map_err(self.fail("open", rel))
+    }
+
+    /// Opens for reading and appending, creating it if need be; true if it was created.
+    pub fn open_append(&self, rel: &Path) -> Result<(File, bool)> {
+        let flags = OFlag::O_RDWR | OFlag::O_APPEND;
+        match self.openat(rel, flags | OFlag::O_CREAT | OFlag::O_EXCL, 0o640) {
+            Ok(file) => Ok((file, true)),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                self.openat(rel, flags, 0).map(|f| (f, false)).map_err(self.fail("open", rel))
+            }
+            Err(e) => Err(self.fail("create", rel)(e)),
+        }
+    }
+
+    /// Opens for a read-back past the page cache, by the best way the file system has.
+    pub fn open_read_back(&self, rel: &Path) -> Result<(File, ReadBack)> {
+        match self.openat(rel, OFlag::O_RDONLY | OFlag::O_DIRECT, 0) {
+            Ok(file) => Ok((file, ReadBack::Direct)),
+            Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                let file = self.open_read(rel)?;
+                drop_cache(&file);
+                Ok((file, ReadBack::CacheDropped))
+            }
+            Err(e) => Err(self.fail("open", rel)(e)),
+        }
+    }
+
+    /// Facts about an entry, symbolic links not followed; `None` where there is none.
+    pub fn stat(&self, rel: &Path) -> Result<Option<FileStat>> {
+        match nix::sys::stat::fstatat(&self.fd, rel, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(e) => Err(self.fail("look at", rel)(e)),
+        }
+    }
+
+    /// Creates a directory path level by level, syncing the parent of each new level.
+    pub fn create_dirs(&self, rel: &Path) -> Result<()> {
+        let mut done = PathBuf::new();
+        for part in rel.components() {
+            let parent = done.clone();
+            done.push(part);
+            match nix::sys::stat::mkdirat(&self.fd, &done, Mode::from_bits_truncate(0o750)) {
+                Ok(()) => self.sync_dir(&parent)?,
+                Err(Errno::EEXIST) => {}
+                Err(e) => return Err(self.fail("create", &done)(e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the names in a directory below (`""`: this one) durable.
+    pub fn sync_dir(&self, rel: &Path) -> Result<()> {
+        failpoint::io(Op::Sync).map_err(self.fail("sync", rel))?;
+        if rel.as_os_str().is_empty() {
+            return nix::unistd::fsync(&self.fd).map_err(self.fail("sync", rel));
+        }
+        let dir =
+            self.openat(rel, OFlag::O_RDONLY | OFlag::O_DIRECTORY, 0).map_err(self.fail("open", rel))?;
+        nix::unistd::fsync(&dir).map_err(self.fail("sync", rel))
+    }
+
+    /// Moves without ever replacing; `Ok(false)` where the goal exists already.
+    pub fn rename_new(&self, from: &Path, to: &Path) -> Result<bool> {
+        failpoint::io(Op::Rename).map_err(self.fail("rename", from))?;
+        let flags = RenameFlags::RENAME_NOREPLACE;
+        match nix::fcntl::renameat2(&self.fd, from, &self.fd, to, flags) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            // File systems without the flag: a hard link refuses to replace as well.
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                match nix::unistd::linkat(&self.fd, from, &self.fd, to, AtFlags::empty()) {
+                    Ok(()) => self.remove(from).map(|()| true),
+                    Err(Errno::EEXIST) => Ok(false),
+                    Err(e) => Err(self.fail("rename", from)(e)),
+                }
+            }
+            Err(e) => Err(self.fail("rename", from)(e)),
+        }
+    }
+
+    /// Removes a file; one that is not there is no error.
+    pub fn remove(&self, rel: &Path) -> Result<()> {
+        let flag = nix::unistd::UnlinkatFlags::NoRemoveDir;
+        match nix::unistd::unlinkat(&self.fd, rel, flag) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(e) => Err(self.fail("remove", rel)(e)),
+        }
+    }
+
+    /// Writes a small file whole or not at all, durably.
+    pub fn write_whole(&self, rel: &Path, bytes: &[u8]) -> Result<()> {
+        let temp = PathBuf::from(format!("{}.new", rel.display()));
+        self.remove(&temp)?;
+        let mut file = self.create_new(&temp)?;
+        file.write_all(bytes).map_err(self.fail("write", &temp))?;
+        sync(&file).map_err(self.fail("sync", &temp))?;
+        nix::fcntl::renameat(&self.fd, &temp, &self.fd, rel).map_err(self.fail("rename", &temp))?;
+        self.sync_dir(rel.parent().unwrap_or(Path::new("")))
+    }
+
+    /// The names in a directory below, sorted, without `.` and `..`.
+    pub fn list(&self, rel: &Path) -> Result<Vec<std::ffi::OsString>> {
+        let path = self.join(rel);
+        let read = std::fs::read_dir(&path).map_err(|e| Error::io("list", &path, e))?;
+        let mut names = Vec::new();
+        for entry in read {
+            names.push(entry.map_err(|e| Error::io("list", &path, e))?.file_name());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Bytes an unprivileged writer may still use, and the size of the file system.
+    pub fn space(&self) -> Result<(u64, u64)> {
+        let s = nix::sys::statvfs::fstatvfs(&self.fd).map_err(self.fail("measure", Path::new("")))?;
+        Ok((s.blocks_available() * s.fragment_size(), s.blocks() * s.fragment_size()))
+    }
+
+    /// Device and inode: tells whether a path still leads here.
+    pub fn identity(&self) -> Result<(u64, u64)> {
+        let s = nix::sys::stat::fstat(self.fd.as_fd()).map_err(self.fail("look at", Path::new("")))?;
+        Ok((s.st_dev, s.st_ino))
+    }
+
+    /// Takes the exclusive lock on a file below, which `create` may make; held until dropped.
+    pub fn lock(&self, rel: &Path, create: bool) -> Result<Flock<File>> {
+        let flags = if create { OFlag::O_RDWR | OFlag::O_CREAT } else { OFlag::O_RDWR };
+        let file = self.openat(rel, flags, 0o600).map_err(self.fail("open", rel))?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| match e {
+            Errno::EWOULDBLOCK => {
+                Error::new(Kind::Busy, format!("{} is locked by another docket", self.join(rel).display()))
+            }
+            e => self.fail("lock", rel)(e),
+        })
+    }
+}
+
+/// File contents and facts to the medium.
+pub fn sync(file: &File) -> io::Result<()> {
+    failpoint::io(Op::Sync)?;
+    file.sync_all()
+}
+
+/// File contents (and size) to the medium.
+pub fn sync_data(file: &File) -> io::Result<()> {
+    failpoint::io(Op::Sync)?;
+    file.sync_data()
+}
+
+/// Writes all bytes at an offset.
+pub fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    failpoint::io(Op::Write)?;
+    file.write_all_at(bytes, offset)
+}
+
+/// Reads until the buffer is full or the file ends; returns how much.
+pub fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    failpoint::io(Op::Read)?;
+    let mut filled = 0;
+    while filled < buf.len() {
+        match file.read_at(&mut buf[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
+}
+
+/// One read; at most what the file has left. For direct I/O, where a second read would be unaligned.
+pub fn read_some(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    failpoint::io(Op::Read)?;
+    loop {
+        match file.read_at(buf, offset) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Sets room aside for `size` bytes without changing the length. File systems that cannot are left be.
+pub fn reserve(file: &File, size: u64) -> io::Result<()> {
+    failpoint::io(Op::Write)?;
+    let Ok(size) = i64::try_from(size) else { return Err(Errno::EFBIG.into()) };
+    match nix::fcntl::fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, size) {
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) | Ok(()) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Cuts or extends to a length.
+pub fn set_len(file: &File, len: u64) -> io::Result<()> {
+    failpoint::io(Op::Write)?;
+    file.set_len(len)
+}
+
+/// Makes a file read-only for everybody, for good.
+pub fn make_read_only(file: &File) -> io::Result<()> {
+    file.set_permissions(std::fs::Permissions::from_mode(0o440))
+}
+
+/// Asks the kernel to start writing a range out now, without waiting; only a hint.
+pub fn start_writeback(file: &File, offset: u64, len: u64) {
+    let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else { return };
+    // SAFETY: a plain system call on a descriptor we own; it touches no memory of ours.
+    unsafe {
+        nix::libc::sync_file_range(file.as_raw_fd(), offset, len, nix::libc::SYNC_FILE_RANGE_WRITE);
+    }
+}
+
+/// Drops a file's clean pages from the page cache; only a hint.
+pub fn drop_cache(file: &File) {
+    let _ = nix::fcntl::posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+}
+
+/// Tells the kernel that a file is read once from start to end.
+pub fn read_once(file: &File) {
+    let _ = nix::fcntl::posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_SEQUENTIAL);
+}
+
+/// A buffer aligned for direct I/O.
+pub struct AlignedBuf {
+    raw: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl AlignedBuf {
+    /// Direct I/O wants the logical block size, at most 4 KiB on common media.
+    pub const ALIGN: usize = 4096;
+
+    /// `len` bytes; a multiple of [`Self::ALIGN`].
+    pub fn new(len: usize) -> Self {
+        let raw = vec![0; len + Self::ALIGN];
+        let start = raw.as_ptr().align_offset(Self::ALIGN);
+        Self { raw, start, len }
+    }
+
+    /// The aligned bytes.
+    pub fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.raw[self.start..self.start + self.len]
+    }
+}
