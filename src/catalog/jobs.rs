@@ -1,0 +1,413 @@
+//! Work under way: from a planned copy to an archived recording. Each function is one change of
+//! state with its custody entry, to be called in one transaction.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::dockings::By;
+use super::recordings;
+use crate::base::Result;
+use crate::base::clock::to_ms;
+use crate::base::text::hex;
+use crate::custody::log;
+
+/// A source file to be archived.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Row number.
+    pub id: i64,
+    /// The id that the recording will have; names the part and the original.
+    pub recording: String,
+    /// The stay it was last seen in.
+    pub docking: i64,
+    /// Whose card it is on.
+    pub recorder: String,
+    /// Raw bytes of its path on the card.
+    pub source_path: Vec<u8>,
+    /// Its size when planned.
+    pub size: u64,
+    /// Its modification time when planned.
+    pub mtime_ns: i64,
+    /// video, audio, photo, sidecar, log, document, other.
+    pub kind: String,
+    /// What name and directory told, as JSON.
+    pub facts: String,
+    /// The chosen time of recording, milliseconds.
+    pub taken_at: i64,
+    /// Where on each volume the original will lie.
+    pub dest: String,
+    /// planned, copying, copied, verified, retry, failed, quarantined.
+    pub state: String,
+    /// Why it is in retry, failed or quarantined.
+    pub reason: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The hash of the whole source, once read.
+    pub sha256: Option<Vec<u8>>,
+    /// SM3 where asked for.
+    pub sm3: Option<Vec<u8>>,
+}
+
+/// What a plan says about one new source file.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// See [`Job`].
+    pub recording: String,
+    /// See [`Job`].
+    pub source_path: Vec<u8>,
+    /// See [`Job`].
+    pub size: u64,
+    /// See [`Job`].
+    pub mtime_ns: i64,
+    /// See [`Job`].
+    pub kind: String,
+    /// See [`Job`].
+    pub facts: String,
+    /// See [`Job`].
+    pub taken_at: i64,
+    /// See [`Job`].
+    pub dest: String,
+    /// Printable source path for the custody entry.
+    pub shown: String,
+}
+
+const COLUMNS: &str = "id, recording, docking, recorder, source_path, size, mtime_ns, kind, facts, taken_at,
+    dest, state, reason, attempts, sha256, sm3";
+
+fn job(r: &Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        id: r.get(0)?,
+        recording: r.get(1)?,
+        docking: r.get(2)?,
+        recorder: r.get(3)?,
+        source_path: r.get(4)?,
+        size: r.get::<_, i64>(5)?.unsigned_abs(),
+        mtime_ns: r.get(6)?,
+        kind: r.get(7)?,
+        facts: r.get(8)?,
+        taken_at: r.get(9)?,
+        dest: r.get(10)?,
+        state: r.get(11)?,
+        reason: r.get(12)?,
+        attempts: r.get(13)?,
+        sha256: r.get(14)?,
+        sm3: r.get(15)?,
+    })
+}
+
+fn object(recording: &str) -> String {
+    format!("recording:{recording}")
+}
+
+/// Plans a copy (protocol step 1).
+pub fn plan(tx: &Connection, by: &By, docking: i64, recorder: &str, new: &NewJob) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO job (recording, docking, recorder, source_path, size, mtime_ns, kind, facts, taken_at, dest,
+           state, planned_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'planned', ?11)",
+    )?
+    .execute(params![
+        new.recording,
+        docking,
+        recorder,
+        new.source_path,
+        new.size.cast_signed(),
+        new.mtime_ns,
+        new.kind,
+        new.facts,
+        new.taken_at,
+        new.dest,
+        to_ms(by.at)
+    ])?;
+    let details = json!({ "docking": docking, "recorder": recorder, "source": new.shown,
+        "size": new.size, "mtime_ns": new.mtime_ns.to_string() });
+    log::append(tx, &by.entry("recording.planned", object(&new.recording), details))?;
+    Ok(())
+}
+
+/// Unfinished work on a source path of a recorder, if any.
+pub fn open_of(db: &Connection, recorder: &str, path: &[u8]) -> Result<Option<Job>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM job WHERE recorder = ?1 AND source_path = ?2 AND state NOT IN ('failed', 'quarantined')"
+    );
+    Ok(db.prepare_cached(&sql)?.query_row(params![recorder, path], job).optional()?)
+}
+
+/// Takes unfinished work over into a new stay, to be tried again.
+pub fn adopt(tx: &Connection, id: i64, docking: i64) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE job SET docking = ?2, attempts = 0, reason = NULL,
+           state = CASE state WHEN 'retry' THEN 'planned' ELSE state END WHERE id = ?1",
+    )?
+    .execute(params![id, docking])?;
+    Ok(())
+}
+
+/// Jobs of a stay that want the card, after row `after`.
+pub fn waiting(db: &Connection, docking: i64, after: i64, limit: u32) -> Result<Vec<Job>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM job WHERE docking = ?1 AND state IN ('planned', 'copying') AND id > ?2
+         ORDER BY id LIMIT ?3"
+    );
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_map(params![docking, after, limit], job)?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// Files and bytes that still want the card in a stay.
+pub fn waiting_totals(db: &Connection, docking: i64) -> Result<(u64, u64)> {
+    Ok(db.query_row(
+        "SELECT count(*), coalesce(sum(size), 0) FROM job WHERE docking = ?1 AND state IN ('planned', 'copying')",
+        [docking],
+        |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, i64>(1)?.unsigned_abs())),
+    )?)
+}
+
+/// Jobs that no longer need the card: the next start finishes them.
+pub fn finishable(db: &Connection) -> Result<Vec<Job>> {
+    let sql = format!("SELECT {COLUMNS} FROM job WHERE state IN ('copied', 'verified') ORDER BY id");
+    Ok(db.prepare(&sql)?.query_map([], job)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Every job, oldest first: unfinished, failed and quarantined.
+pub fn all(db: &Connection) -> Result<Vec<Job>> {
+    let sql = format!("SELECT {COLUMNS} FROM job ORDER BY id");
+    Ok(db.prepare(&sql)?.query_map([], job)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// One job by the id of its recording.
+pub fn get(db: &Connection, recording: &str) -> Result<Option<Job>> {
+    let sql = format!("SELECT {COLUMNS} FROM job WHERE recording = ?1");
+    Ok(db.prepare_cached(&sql)?.query_row([recording], job).optional()?)
+}
+
+/// The volumes a job is written to: (volume id, state).
+pub fn targets(db: &Connection, id: i64) -> Result<Vec<(String, String)>> {
+    let mut query =
+        db.prepare_cached("SELECT volume, state FROM job_target WHERE job = ?1 ORDER BY volume")?;
+    Ok(query.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Begins copying: names the volumes written to now and those that get their copy later.
+pub fn begin_copy(tx: &Connection, id: i64, writing: &[String], owed: &[String]) -> Result<()> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO job_target (job, volume, state) VALUES (?1, ?2, ?3)
+         ON CONFLICT (job, volume) DO UPDATE SET state = excluded.state",
+    )?;
+    for volume in writing {
+        insert.execute(params![id, volume, "writing"])?;
+    }
+    for volume in owed {
+        insert.execute(params![id, volume, "owed"])?;
+    }
+    tx.prepare_cached("UPDATE job SET attempts = attempts + 1 WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// A volume drops out of a running copy and gets its own later, from the archive.
+pub fn owe(tx: &Connection, id: i64, volume: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE job_target SET state = 'owed' WHERE job = ?1 AND volume = ?2")?
+        .execute(params![id, volume])?;
+    Ok(())
+}
+
+/// Journals a running copy (protocol step 3): `offset` bytes are durable on every volume written to.
+pub fn journal(tx: &Connection, by: &By, id: i64, offset: u64, state: &[u8]) -> Result<()> {
+    tx.prepare_cached("INSERT OR REPLACE INTO job_block (job, offset, state) VALUES (?1, ?2, ?3)")?
+        .execute(params![id, offset.cast_signed(), state])?;
+    let recording: Option<String> = tx
+        .prepare_cached(
+            "UPDATE job SET state = 'copying' WHERE id = ?1 AND state = 'planned' RETURNING recording",
+        )?
+        .query_row([id], |r| r.get(0))
+        .optional()?;
+    if let Some(recording) = recording {
+        log::append(tx, &by.entry("recording.copying", object(&recording), json!({ "offset": offset })))?;
+    }
+    Ok(())
+}
+
+/// The journal of a copy: (offset, hash state), ascending.
+pub fn journal_of(db: &Connection, id: i64) -> Result<Vec<(u64, Vec<u8>)>> {
+    let mut query =
+        db.prepare_cached("SELECT offset, state FROM job_block WHERE job = ?1 ORDER BY offset")?;
+    let rows = query.query_map([id], |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Forgets the journal beyond an offset.
+pub fn cut_journal(tx: &Connection, id: i64, offset: u64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM job_block WHERE job = ?1 AND offset > ?2")?
+        .execute(params![id, offset.cast_signed()])?;
+    Ok(())
+}
+
+/// The part is whole and durable on a volume (protocol step 5).
+pub fn copied(
+    tx: &Connection,
+    by: &By,
+    job: &Job,
+    volume: (&str, &str),
+    sha256: &[u8],
+    sm3: Option<&[u8]>,
+) -> Result<()> {
+    tx.prepare_cached("UPDATE job_target SET state = 'copied' WHERE job = ?1 AND volume = ?2")?
+        .execute(params![job.id, volume.0])?;
+    tx.prepare_cached(
+        "UPDATE job SET state = 'copied', sha256 = ?2, sm3 = ?3 WHERE id = ?1 AND state <> 'verified'",
+    )?
+    .execute(params![job.id, sha256, sm3])?;
+    let mut details = json!({ "volume": volume.1, "sha256": hex(sha256), "size": job.size });
+    if let Some(sm3) = sm3 {
+        details["sm3"] = hex(sm3).into();
+    }
+    log::append(tx, &by.entry("recording.copied", object(&job.recording), details))?;
+    Ok(())
+}
+
+/// The bytes on a volume were read back from the medium with the same hash (protocol step 6).
+pub fn verified(tx: &Connection, by: &By, job: &Job, volume: (&str, &str), how: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE job_target SET state = 'verified', how = ?3 WHERE job = ?1 AND volume = ?2")?
+        .execute(params![job.id, volume.0, how])?;
+    tx.prepare_cached("UPDATE job SET state = 'verified' WHERE id = ?1")?.execute([job.id])?;
+    let details = json!({ "volume": volume.1, "how": how });
+    log::append(tx, &by.entry("recording.verified", object(&job.recording), details))?;
+    Ok(())
+}
+
+/// The original lies in its place on a volume. Once no volume is under way, the recording is
+/// archived (protocol step 8); returns whether it is now.
+pub fn placed(tx: &Connection, by: &By, id: i64, volume: &str) -> Result<bool> {
+    tx.prepare_cached("UPDATE job_target SET state = 'placed' WHERE job = ?1 AND volume = ?2")?
+        .execute(params![id, volume])?;
+    archive_if_done(tx, by, id)
+}
+
+/// Archives a job once at least one volume holds it and none is under way.
+pub fn archive_if_done(tx: &Connection, by: &By, id: i64) -> Result<bool> {
+    let targets = targets(tx, id)?;
+    let under_way = targets.iter().any(|(_, s)| s != "placed" && s != "owed");
+    if under_way || !targets.iter().any(|(_, s)| s == "placed") {
+        return Ok(false);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM job WHERE id = ?1");
+    let job = tx.prepare_cached(&sql)?.query_row([id], job)?;
+    recordings::insert_from_job(tx, by, &job)?;
+    remove(tx, id)?;
+    Ok(true)
+}
+
+/// The bytes are archived already: notes the source file as known, and ends the job.
+pub fn duplicate(tx: &Connection, by: &By, job: &Job, of: &str) -> Result<()> {
+    recordings::note_source(tx, &job.recorder, &job.source_path, job.size, job.mtime_ns, of, job.docking)?;
+    remove(tx, job.id)?;
+    log::append(tx, &by.entry("recording.duplicate", object(&job.recording), json!({ "of": of })))?;
+    Ok(())
+}
+
+/// Sets a job back or aside: `retry`, `failed`, `quarantined`, or `planned` to start over.
+pub fn set_aside(tx: &Connection, by: &By, id: i64, state: &str, reason: &str) -> Result<()> {
+    let recording: Option<String> = tx
+        .prepare_cached(
+            "UPDATE job SET state = ?2, reason = ?3, sha256 = NULL, sm3 = NULL WHERE id = ?1 RETURNING recording",
+        )?
+        .query_row(params![id, state, reason], |r| r.get(0))
+        .optional()?;
+    let action = match state {
+        "failed" => "recording.failed",
+        "quarantined" => "recording.quarantined",
+        "retry" => "recording.retry",
+        _ => "recording.restarted",
+    };
+    if let Some(recording) = recording {
+        log::append(tx, &by.entry(action, object(&recording), json!({ "reason": reason })))?;
+    }
+    Ok(())
+}
+
+/// Starts a copy over: forgets journal and volumes; takes the source's new size and time.
+pub fn restart(tx: &Connection, by: &By, id: i64, size: u64, mtime_ns: i64, reason: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE job SET size = ?2, mtime_ns = ?3 WHERE id = ?1")?.execute(params![
+        id,
+        size.cast_signed(),
+        mtime_ns
+    ])?;
+    tx.prepare_cached("DELETE FROM job_block WHERE job = ?1")?.execute([id])?;
+    tx.prepare_cached("DELETE FROM job_target WHERE job = ?1")?.execute([id])?;
+    set_aside(tx, by, id, "planned", reason)
+}
+
+/// Notes a file that was moved to a volume's quarantine.
+pub fn note_quarantine(
+    tx: &Connection,
+    by: &By,
+    volume: (&str, &str),
+    path: &str,
+    recording: &str,
+    reason: &str,
+) -> Result<()> {
+    tx.execute(
+        "INSERT OR IGNORE INTO quarantine (volume, path, recording, reason, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![volume.0, path, recording, reason, to_ms(by.at)],
+    )?;
+    let details = json!({ "volume": volume.1, "path": path, "reason": reason });
+    log::append(tx, &by.entry("file.quarantined", object(recording), details))?;
+    Ok(())
+}
+
+/// The id of another unfinished job with the same bytes from the same recorder, already copied.
+pub fn twin(db: &Connection, job: i64, recorder: &str, sha256: &[u8], size: u64) -> Result<Option<String>> {
+    Ok(db
+        .prepare_cached(
+            "SELECT recording FROM job WHERE recorder = ?1 AND sha256 = ?2 AND size = ?3 AND id <> ?4
+               AND state IN ('copied', 'verified') LIMIT 1",
+        )?
+        .query_row(params![recorder, sha256, size.cast_signed(), job], |r| r.get(0))
+        .optional()?)
+}
+
+fn remove(tx: &Connection, id: i64) -> Result<()> {
+    tx.prepare_cached("DELETE FROM job_block WHERE job = ?1")?.execute([id])?;
+    tx.prepare_cached("DELETE FROM job_target WHERE job = ?1")?.execute([id])?;
+    tx.prepare_cached("DELETE FROM job WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Whether the catalogue knows of a file in a volume's quarantine.
+pub fn is_quarantined(db: &Connection, volume: &str, path: &str) -> Result<bool> {
+    let mut query = db.prepare_cached("SELECT 1 FROM quarantine WHERE volume = ?1 AND path = ?2")?;
+    Ok(query.exists(params![volume, path])?)
+}
+
+/// What became of a job when a volume dropped out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// The other volumes hold it: the recording is archived, this volume is owed its copy.
+    Archived,
+    /// Others are still writing or reading back.
+    OthersGoOn,
+    /// Nobody holds it: it starts over.
+    Restarted,
+}
+
+/// A volume drops out of a job for `reason`.
+pub fn give_up(tx: &Connection, by: &By, id: i64, volume: &str, reason: &str) -> Result<GivenUp> {
+    owe(tx, id, volume)?;
+    if archive_if_done(tx, by, id)? {
+        return Ok(GivenUp::Archived);
+    }
+    if targets(tx, id)?.iter().any(|(_, state)| state != "owed") {
+        return Ok(GivenUp::OthersGoOn);
+    }
+    tx.prepare_cached("DELETE FROM job_block WHERE job = ?1")?.execute([id])?;
+    tx.prepare_cached("DELETE FROM job_target WHERE job = ?1")?.execute([id])?;
+    set_aside(tx, by, id, "planned", reason)?;
+    Ok(GivenUp::Restarted)
+}
+
+/// Notes what went wrong at the last try; the job stays where it is.
+pub fn note_reason(tx: &Connection, id: i64, reason: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE job SET reason = ?2 WHERE id = ?1")?.execute(params![id, reason])?;
+    Ok(())
+}

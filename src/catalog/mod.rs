@@ -1,0 +1,279 @@
+//! The station's SQLite database. The only SQL of the program lives here and in `custody::log`.
+//!
+//! One thread writes. It gathers the changes that wait, runs each in a savepoint of one
+//! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
+
+pub mod dockings;
+pub mod jobs;
+pub mod left;
+pub mod recordings;
+pub mod volumes;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+
+use crate::base::failpoint;
+use crate::base::{Error, Kind, Result};
+
+const STEPS: &[M<'_>] = &[M::up(include_str!("migrations/0001.sql"))];
+const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
+
+/// Changes gathered into one commit at most.
+const GROUP: usize = 256;
+
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+type Change = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+
+/// The open catalogue; share it freely.
+pub struct Catalog {
+    path: PathBuf,
+    writer: Option<SyncSender<Change>>,
+    thread: Option<JoinHandle<()>>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// A change that was sent to the writer and not yet waited for.
+pub struct Pending<T>(Receiver<Result<T>>);
+
+impl<T> Pending<T> {
+    /// Waits until the change is durable.
+    pub fn wait(self) -> Result<T> {
+        self.0.recv().unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::Catalog, "the catalogue's writer has stopped")
+        .next("see the log, then start docket again")
+}
+
+impl Catalog {
+    /// Opens the catalogue of a data directory, brings its schema up to date, starts the writer.
+    ///
+    /// # Errors
+    /// A missing, corrupt or newer database is refused with what to do about it.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Err(Error::new(Kind::NotFound, format!("there is no catalogue at {}", path.display()))
+                .next("`docket init --data DIR` makes a station; `docket rebuild` makes a catalogue from manifests"));
+        }
+        Self::open_or_create(path)
+    }
+
+    /// Like [`Catalog::open`], for `docket init`: creates the database where there is none.
+    pub fn open_or_create(path: &Path) -> Result<Self> {
+        let mut db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        MIGRATIONS.to_latest(&mut db).map_err(|e| refuse(path, &e))?;
+        let (writer, changes) = mpsc::sync_channel(4 * GROUP);
+        let thread = std::thread::Builder::new()
+            .name("catalogue".into())
+            .spawn(move || write_loop(&db, &changes))
+            .map_err(|e| Error::new(Kind::Catalog, format!("cannot start the catalogue's thread: {e}")))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Some(writer),
+            thread: Some(thread),
+            readers: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Where the database lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Sends a change to the writer without waiting. Changes are made in the order they are sent.
+    pub fn post<T, F>(&self, change: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let (reply, answer) = mpsc::sync_channel(1);
+        let change: Change = Box::new(move |tx| {
+            let result = change_in_savepoint(tx, change);
+            Box::new(move |committed| drop(reply.send(committed.and(result))))
+        });
+        if let Some(writer) = &self.writer {
+            // A writer that is gone drops the change, and the waiter learns of it.
+            drop(writer.send(change));
+        }
+        Pending(answer)
+    }
+
+    /// Makes a change and waits until it is durable.
+    pub fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.post(change).wait()
+    }
+
+    /// Reads on a connection that cannot write.
+    pub fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let waiting = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let db = match waiting {
+            Some(db) => db,
+            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?,
+        };
+        let result = look(&db);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+        result
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.writer = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A second connection for looking only, for commands beside a running daemon.
+pub fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(Duration::from_secs(30))?;
+        db.set_prepared_statement_cache_capacity(64);
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "cache_size", -4096)?;
+        if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            db.pragma_update(None, "journal_mode", "WAL")?;
+            db.pragma_update(None, "synchronous", "FULL")?;
+        }
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(db)
+    };
+    open().map_err(|e| refuse(path, &e))
+}
+
+fn refuse(path: &Path, e: &dyn std::error::Error) -> Error {
+    let text = e.to_string();
+    let path = path.display();
+    if text.contains("too far ahead") || text.contains("TooFarAhead") {
+        return Error::new(Kind::Invalid, format!("the catalogue {path} was made by a newer docket"))
+            .next("install that version again; an older one never opens it, so that nothing is lost");
+    }
+    if text.contains("not a database") || text.contains("malformed") {
+        return Error::new(Kind::Integrity, format!("the catalogue {path} is damaged: {text}")).next(
+            "put it aside (do not delete it) and restore the last `docket backup`, or make a new one with `docket rebuild`",
+        );
+    }
+    Error::new(Kind::Catalog, format!("cannot open the catalogue {path}: {text}"))
+        .next("`docket doctor` checks who owns it and its disk")
+}
+
+fn change_in_savepoint<T>(tx: &Connection, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    tx.prepare_cached("SAVEPOINT change")?.execute([])?;
+    let result = change(tx);
+    if result.is_err() {
+        tx.prepare_cached("ROLLBACK TO change")?.execute([])?;
+    }
+    tx.prepare_cached("RELEASE change")?.execute([])?;
+    result
+}
+
+fn write_loop(db: &Connection, changes: &Receiver<Change>) {
+    while let Ok(first) = changes.recv() {
+        let mut answers = Vec::new();
+        let outcome = db.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
+        if let Err(e) = outcome {
+            // Without a transaction the change must not run; its answer carries the refusal.
+            tracing::error!("{e}");
+            drop(first);
+            continue;
+        }
+        answers.push(first(db));
+        while answers.len() < GROUP {
+            let Ok(next) = changes.try_recv() else { break };
+            answers.push(next(db));
+        }
+        failpoint::hit("catalogue.before-commit");
+        let committed = db.execute_batch("COMMIT");
+        if committed.is_err() {
+            let _ = db.execute_batch("ROLLBACK");
+        }
+        failpoint::hit("catalogue.after-commit");
+        for answer in answers {
+            answer(match &committed {
+                Ok(()) => Ok(()),
+                Err(e) => Err(Error::new(Kind::Catalog, format!("the catalogue could not commit: {e}"))
+                    .next("check the disk that holds the data directory; `docket doctor` helps")),
+            });
+        }
+    }
+    let _ = db.execute_batch("PRAGMA optimize");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_valid() {
+        MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn a_failed_change_leaves_its_neighbours_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open_or_create(&dir.path().join("c.sqlite")).unwrap();
+        let insert = |id: &'static str| {
+            move |tx: &Connection| {
+                tx.execute("INSERT INTO recorder VALUES (?1, 0, 0)", [id])?;
+                if id == "b" { Err(Error::new(Kind::Invalid, "no")) } else { Ok(()) }
+            }
+        };
+        let (a, b, c) = (catalog.post(insert("a")), catalog.post(insert("b")), catalog.post(insert("c")));
+        assert!(a.wait().is_ok() && b.wait().is_err() && c.wait().is_ok());
+        let n: i64 =
+            catalog.read(|db| Ok(db.query_row("SELECT count(*) FROM recorder", [], |r| r.get(0))?)).unwrap();
+        assert_eq!(n, 2);
+    }
+
+    #[test]
+    fn corrupt_and_newer_catalogues_are_refused_with_advice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.sqlite");
+        std::fs::write(&path, b"this is not a database, it is a long enough text to be looked at").unwrap();
+        let e = Catalog::open(&path).err().unwrap();
+        assert_eq!(e.kind(), Kind::Integrity);
+        assert!(e.to_string().contains("docket rebuild"));
+        let path = dir.path().join("newer.sqlite");
+        drop(Catalog::open_or_create(&path).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let e = Catalog::open(&path).err().unwrap();
+        assert!(e.to_string().contains("newer docket"), "{e}");
+    }
+
+    #[test]
+    fn custody_refuses_change_and_removal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.sqlite");
+        let catalog = Catalog::open_or_create(&path).unwrap();
+        let entry = crate::custody::Entry {
+            at: chrono::Utc::now(),
+            actor: "test".into(),
+            action: "station.created",
+            object: "station".into(),
+            details: serde_json::Map::new(),
+        };
+        catalog.write(move |tx| crate::custody::log::append(tx, &entry).map(drop)).unwrap();
+        let raw = Connection::open(&path).unwrap();
+        assert!(raw.execute("UPDATE custody SET object = 'x'", []).is_err());
+        assert!(raw.execute("DELETE FROM custody", []).is_err());
+        raw.execute_batch("DROP TRIGGER custody_is_never_changed; UPDATE custody SET entry = x'7b7d'")
+            .unwrap();
+        assert_eq!(catalog.read(crate::custody::log::verify).unwrap_err().kind(), Kind::Integrity);
+    }
+}

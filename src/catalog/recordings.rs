@@ -1,0 +1,399 @@
+//! Recordings, their copies on volumes, and the source files they are known by.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::dockings::By;
+use super::jobs::Job;
+use crate::base::clock::{from_ms, to_ms};
+use crate::base::text::hex;
+use crate::base::{Error, Kind, Result};
+use crate::custody::log;
+
+/// An archived recording.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// Its id.
+    pub id: String,
+    /// Whose card it came from.
+    pub recorder: String,
+    /// `archived`, `damaged`, `missing`.
+    pub state: String,
+    /// Raw bytes of the path it had on the card.
+    pub source_path: Vec<u8>,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time on the card.
+    pub mtime_ns: i64,
+    /// SHA-256.
+    pub sha256: Vec<u8>,
+    /// SM3 where asked for.
+    pub sm3: Option<Vec<u8>>,
+    /// video, audio, photo, sidecar, log, document, other.
+    pub kind: String,
+    /// What name and directory told, as JSON.
+    pub facts: String,
+    /// The day it is filed under, station time.
+    pub day: String,
+    /// Chosen time of recording, milliseconds.
+    pub taken_at: i64,
+    /// When it was archived, milliseconds.
+    pub archived_at: i64,
+    /// Container facts as JSON, once read.
+    pub probed: Option<String>,
+    /// The recording that begins the take.
+    pub take: Option<String>,
+    /// Its place in the take, from 1.
+    pub segment: Option<u32>,
+}
+
+/// One copy of a recording.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// Whose.
+    pub recording: String,
+    /// Volume id.
+    pub volume: String,
+    /// Path below the volume.
+    pub path: String,
+    /// `archived`, `owed`, `damaged`, `missing`.
+    pub state: String,
+    /// When it was last read back, milliseconds.
+    pub verified_at: Option<i64>,
+    /// How it was read back.
+    pub how: Option<String>,
+}
+
+/// Which recordings a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of one recorder.
+    pub recorder: Option<String>,
+    /// Filed under a day, `YYYY-MM-DD`.
+    pub day: Option<String>,
+    /// In a state.
+    pub state: Option<String>,
+}
+
+const COLUMNS: &str =
+    "id, recorder, state, source_path, size, mtime_ns, sha256, sm3, kind, facts, day, taken_at,
+    archived_at, probed, take, segment";
+
+fn recording(r: &Row<'_>) -> rusqlite::Result<Recording> {
+    Ok(Recording {
+        id: r.get(0)?,
+        recorder: r.get(1)?,
+        state: r.get(2)?,
+        source_path: r.get(3)?,
+        size: r.get::<_, i64>(4)?.unsigned_abs(),
+        mtime_ns: r.get(5)?,
+        sha256: r.get(6)?,
+        sm3: r.get(7)?,
+        kind: r.get(8)?,
+        facts: r.get(9)?,
+        day: r.get(10)?,
+        taken_at: r.get(11)?,
+        archived_at: r.get(12)?,
+        probed: r.get(13)?,
+        take: r.get(14)?,
+        segment: r.get(15)?,
+    })
+}
+
+fn copy(r: &Row<'_>) -> rusqlite::Result<Copy> {
+    Ok(Copy {
+        recording: r.get(0)?,
+        volume: r.get(1)?,
+        path: r.get(2)?,
+        state: r.get(3)?,
+        verified_at: r.get(4)?,
+        how: r.get(5)?,
+    })
+}
+
+const COPY_COLUMNS: &str = "recording, volume, path, state, verified_at, how";
+
+/// The day a time is filed under, in the station's time zone.
+pub fn day_of(ms: i64) -> String {
+    from_ms(ms).with_timezone(&chrono::Local).format("%Y-%m-%d").to_string()
+}
+
+/// Inserts a recording row as it stands (also used when rebuilding from manifests).
+pub fn insert(tx: &Connection, r: &Recording, docking: Option<i64>) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO recording (id, recorder, docking, state, source_path, size, mtime_ns, sha256, sm3, kind, facts,
+           day, taken_at, archived_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(params![
+        r.id,
+        r.recorder,
+        docking,
+        r.state,
+        r.source_path,
+        r.size.cast_signed(),
+        r.mtime_ns,
+        r.sha256,
+        r.sm3,
+        r.kind,
+        r.facts,
+        r.day,
+        r.taken_at,
+        r.archived_at
+    ])?;
+    Ok(())
+}
+
+/// Inserts or replaces a copy row.
+pub fn insert_copy(tx: &Connection, c: &Copy, listed: bool) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO copy (recording, volume, path, state, verified_at, how, listed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![c.recording, c.volume, c.path, c.state, c.verified_at, c.how, listed])?;
+    Ok(())
+}
+
+/// Turns a finished job into an archived recording with its copies and its custody entry.
+pub(super) fn insert_from_job(tx: &Connection, by: &By, job: &Job) -> Result<()> {
+    let at = to_ms(by.at);
+    let sha256 = job.sha256.clone().unwrap_or_default();
+    let row = Recording {
+        id: job.recording.clone(),
+        recorder: job.recorder.clone(),
+        state: "archived".into(),
+        source_path: job.source_path.clone(),
+        size: job.size,
+        mtime_ns: job.mtime_ns,
+        sha256,
+        sm3: job.sm3.clone(),
+        kind: job.kind.clone(),
+        facts: job.facts.clone(),
+        day: day_of(job.taken_at),
+        taken_at: job.taken_at,
+        archived_at: at,
+        probed: None,
+        take: None,
+        segment: None,
+    };
+    insert(tx, &row, Some(job.docking))?;
+    let copied = tx
+        .prepare_cached(
+            "INSERT INTO copy (recording, volume, path, state, verified_at, how)
+             SELECT ?1, volume, ?2, CASE state WHEN 'placed' THEN 'archived' ELSE 'owed' END,
+               CASE state WHEN 'placed' THEN ?3 END, how FROM job_target WHERE job = ?4",
+        )?
+        .execute(params![job.recording, job.dest, at, job.id])?;
+    note_source(tx, &job.recorder, &job.source_path, job.size, job.mtime_ns, &job.recording, job.docking)?;
+    let details =
+        json!({ "path": job.dest, "size": job.size, "sha256": hex(&row.sha256), "volumes": copied });
+    log::append(tx, &by.entry("recording.archived", format!("recording:{}", job.recording), details))?;
+    Ok(())
+}
+
+/// Notes a source file by which a recording will be recognised.
+pub fn note_source(
+    tx: &Connection,
+    recorder: &str,
+    path: &[u8],
+    size: u64,
+    mtime_ns: i64,
+    recording: &str,
+    docking: i64,
+) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO source_file (recorder, path, size, mtime_ns, recording, docking)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![recorder, path, size.cast_signed(), mtime_ns, recording, docking])?;
+    Ok(())
+}
+
+/// The recording a source file is known by: same recorder, path, size and time.
+pub fn known(
+    db: &Connection,
+    recorder: &str,
+    path: &[u8],
+    size: u64,
+    mtime_ns: i64,
+) -> Result<Option<String>> {
+    Ok(db
+        .prepare_cached(
+            "SELECT recording FROM source_file WHERE recorder = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4",
+        )?
+        .query_row(params![recorder, path, size.cast_signed(), mtime_ns], |r| r.get(0))
+        .optional()?)
+}
+
+/// A recording made from the same path with other size or time.
+pub fn same_name(db: &Connection, recorder: &str, path: &[u8]) -> Result<Option<String>> {
+    Ok(db
+        .prepare_cached("SELECT recording FROM source_file WHERE recorder = ?1 AND path = ?2 LIMIT 1")?
+        .query_row(params![recorder, path], |r| r.get(0))
+        .optional()?)
+}
+
+/// The archived recording with these bytes from this recorder. Empty files are known by name only.
+pub fn by_content(db: &Connection, recorder: &str, sha256: &[u8], size: u64) -> Result<Option<String>> {
+    if size == 0 {
+        return Ok(None);
+    }
+    Ok(db
+        .prepare_cached("SELECT id FROM recording WHERE recorder = ?1 AND sha256 = ?2 AND size = ?3")?
+        .query_row(params![recorder, sha256, size.cast_signed()], |r| r.get(0))
+        .optional()?)
+}
+
+/// One recording by id, or by the unambiguous end of one (at least six characters).
+pub fn find(db: &Connection, id: &str) -> Result<Recording> {
+    let sql = format!("SELECT {COLUMNS} FROM recording WHERE id = ?1");
+    if let Some(r) = db.prepare_cached(&sql)?.query_row([id], recording).optional()? {
+        return Ok(r);
+    }
+    let none = || {
+        Error::new(Kind::NotFound, format!("no recording `{id}`"))
+            .next("`docket recordings` lists them; the last eight characters of an id are enough")
+    };
+    if id.len() < 6 || !id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+        return Err(none());
+    }
+    let sql = format!("SELECT {COLUMNS} FROM recording WHERE id LIKE '%' || ?1 LIMIT 2");
+    let mut found = db.prepare(&sql)?.query_map([id], recording)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    if found.len() > 1 {
+        return Err(Error::new(Kind::Invalid, format!("`{id}` is the end of several ids"))
+            .next("give more of the id, from its end"));
+    }
+    found.pop().ok_or_else(none)
+}
+
+/// Recordings that fit a filter, by time of recording.
+pub fn list(db: &Connection, filter: &Filter, each: &mut dyn FnMut(Recording) -> Result<()>) -> Result<()> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM recording WHERE (?1 IS NULL OR recorder = ?1) AND (?2 IS NULL OR day = ?2)
+           AND (?3 IS NULL OR state = ?3) ORDER BY taken_at, id"
+    );
+    let mut query = db.prepare(&sql)?;
+    let rows = query.query_map(params![filter.recorder, filter.day, filter.state], recording)?;
+    for row in rows {
+        each(row?)?;
+    }
+    Ok(())
+}
+
+/// The copies of a recording.
+pub fn copies(db: &Connection, id: &str) -> Result<Vec<Copy>> {
+    let sql = format!("SELECT {COPY_COLUMNS} FROM copy WHERE recording = ?1 ORDER BY state = 'owed', volume");
+    Ok(db.prepare_cached(&sql)?.query_map([id], copy)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Copies that a volume's manifests do not name yet, with their recordings.
+pub fn unlisted(db: &Connection, volume: &str, limit: u32) -> Result<Vec<(Recording, Copy)>> {
+    pairs(db, "c.volume = ?1 AND c.listed = 0 AND c.state = 'archived'", volume, limit)
+}
+
+/// Copies a volume is still owed, with their recordings.
+pub fn owed(db: &Connection, volume: &str, limit: u32) -> Result<Vec<(Recording, Copy)>> {
+    pairs(db, "c.volume = ?1 AND c.state = 'owed'", volume, limit)
+}
+
+fn pairs(db: &Connection, rule: &str, volume: &str, limit: u32) -> Result<Vec<(Recording, Copy)>> {
+    let sql = format!("SELECT {COPY_COLUMNS} FROM copy c WHERE {rule} ORDER BY recording LIMIT ?2");
+    let copies: Vec<Copy> =
+        db.prepare_cached(&sql)?.query_map(params![volume, limit], copy)?.collect::<rusqlite::Result<_>>()?;
+    copies.into_iter().map(|c| Ok((find(db, &c.recording)?, c))).collect()
+}
+
+/// Marks copies as named in their manifest.
+pub fn set_listed(tx: &Connection, volume: &str, ids: &[String]) -> Result<()> {
+    let mut update =
+        tx.prepare_cached("UPDATE copy SET listed = 1 WHERE recording = ?1 AND volume = ?2 AND listed = 0")?;
+    for id in ids {
+        update.execute(params![id, volume])?;
+    }
+    Ok(())
+}
+
+/// Totals for a status line: recordings, bytes, recordings not well.
+pub fn totals(db: &Connection) -> Result<(u64, u64, u64)> {
+    Ok(db.query_row(
+        "SELECT count(*), coalesce(sum(size), 0), (SELECT count(*) FROM recording WHERE state <> 'archived') FROM recording",
+        [],
+        |r| {
+            Ok((
+                r.get::<_, i64>(0)?.unsigned_abs(),
+                r.get::<_, i64>(1)?.unsigned_abs(),
+                r.get::<_, i64>(2)?.unsigned_abs(),
+            ))
+        },
+    )?)
+}
+
+/// Recordings whose container facts were not read yet, with a path to an archived copy.
+pub fn unprobed(db: &Connection, limit: u32) -> Result<Vec<Recording>> {
+    let sql = format!("SELECT {COLUMNS} FROM recording WHERE probed IS NULL ORDER BY id LIMIT ?1");
+    Ok(db.prepare_cached(&sql)?.query_map([limit], recording)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Keeps the container facts of a recording.
+pub fn set_probed(tx: &Connection, by: &By, id: &str, facts: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE recording SET probed = ?2 WHERE id = ?1")?.execute(params![id, facts])?;
+    let facts = serde_json::from_str(facts).unwrap_or(serde_json::Value::Null);
+    log::append(tx, &by.entry("recording.probed", format!("recording:{id}"), json!({ "facts": facts })))?;
+    Ok(())
+}
+
+/// Notes the outcome of reading a copy again; a recording without a good copy is no longer `archived`.
+pub fn set_copy_state(
+    tx: &Connection,
+    by: &By,
+    c: &Copy,
+    state: &str,
+    how: &str,
+    reason: Option<&str>,
+) -> Result<()> {
+    let verified = (state == "archived").then(|| to_ms(by.at));
+    tx.prepare_cached(
+        "UPDATE copy SET state = ?3, how = ?4, verified_at = coalesce(?5, verified_at)
+         WHERE recording = ?1 AND volume = ?2",
+    )?
+    .execute(params![c.recording, c.volume, state, how, verified])?;
+    tx.prepare_cached(
+        "UPDATE recording SET state = coalesce(
+           (SELECT 'archived' FROM copy WHERE recording = ?1 AND state = 'archived' LIMIT 1),
+           (SELECT state FROM copy WHERE recording = ?1 AND state IN ('damaged', 'missing') ORDER BY state LIMIT 1),
+           state) WHERE id = ?1",
+    )?
+    .execute([&c.recording])?;
+    let action = match state {
+        "archived" => "recording.reverified",
+        "damaged" => "recording.damaged",
+        "missing" => "recording.missing",
+        _ => "recording.copy",
+    };
+    let details = json!({ "volume": c.volume, "how": how, "reason": reason });
+    log::append(tx, &by.entry(action, format!("recording:{}", c.recording), details))?;
+    Ok(())
+}
+
+/// Copies in order of their last read-back, oldest first: what a share of the archive is taken from.
+pub fn least_recently_verified(db: &Connection, before: i64, limit: u32) -> Result<Vec<Copy>> {
+    let sql = format!(
+        "SELECT {COPY_COLUMNS} FROM copy WHERE state = 'archived' AND verified_at < ?1
+         ORDER BY verified_at LIMIT ?2"
+    );
+    Ok(db.prepare(&sql)?.query_map(params![before, limit], copy)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Copies on a volume after a recording id, in id order: the way through a whole volume.
+pub fn copies_on(db: &Connection, volume: &str, after: &str, limit: u32) -> Result<Vec<Copy>> {
+    let sql = format!(
+        "SELECT {COPY_COLUMNS} FROM copy WHERE volume = ?1 AND recording > ?2 ORDER BY recording LIMIT ?3"
+    );
+    Ok(db.prepare(&sql)?.query_map(params![volume, after, limit], copy)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The copy that a volume path belongs to.
+pub fn copy_at(db: &Connection, volume: &str, path: &str) -> Result<Option<Copy>> {
+    let sql = format!("SELECT {COPY_COLUMNS} FROM copy WHERE volume = ?1 AND path = ?2");
+    Ok(db.prepare_cached(&sql)?.query_row(params![volume, path], copy).optional()?)
+}

@@ -1,0 +1,48 @@
+//! Archive volumes as the catalogue knows them.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use super::dockings::By;
+use crate::base::Result;
+use crate::base::clock::to_ms;
+use crate::custody::log;
+
+/// Registers a volume by its marker's id, or notes its new name and path.
+pub fn register(tx: &Connection, by: &By, id: &str, name: &str, path: &str) -> Result<()> {
+    let known: Option<(String, String)> = tx
+        .query_row("SELECT name, path FROM volume WHERE id = ?1", [id], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    if known.as_ref().is_some_and(|(n, p)| n == name && p == path) {
+        return Ok(());
+    }
+    tx.execute(
+        "INSERT INTO volume (id, name, path, state, state_at) VALUES (?1, ?2, ?3, 'online', ?4)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, path = excluded.path",
+        params![id, name, path, to_ms(by.at)],
+    )?;
+    let details = json!({ "id": id, "path": path });
+    log::append(tx, &by.entry("volume.registered", format!("volume:{name}"), details))?;
+    Ok(())
+}
+
+/// Notes a change of state; the same state again writes nothing.
+pub fn set_state(tx: &Connection, by: &By, name: &str, state: &str, reason: Option<&str>) -> Result<()> {
+    let old: Option<String> =
+        tx.query_row("SELECT state FROM volume WHERE name = ?1", [name], |r| r.get(0)).optional()?;
+    if old.is_none_or(|old| old == state) {
+        return Ok(());
+    }
+    tx.execute(
+        "UPDATE volume SET state = ?2, reason = ?3, state_at = ?4 WHERE name = ?1",
+        params![name, state, reason, to_ms(by.at)],
+    )?;
+    let details = json!({ "state": state, "reason": reason });
+    log::append(tx, &by.entry("volume.state", format!("volume:{name}"), details))?;
+    Ok(())
+}
+
+/// The id a volume of this name had when it was registered.
+pub fn id_of(db: &Connection, name: &str) -> Result<Option<String>> {
+    Ok(db.query_row("SELECT id FROM volume WHERE name = ?1", [name], |r| r.get(0)).optional()?)
+}
