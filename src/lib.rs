@@ -1,6 +1,15 @@
 //! docket: body-camera footage docks, and lands on the docket.
+//!
+//! Rooms, from the ground up; each may use only those above it (`tests/house.rs` enforces it):
+//! `base` (errors, time, durable files) → `custody` (the append-only log) → `catalog` (the only
+//! SQL) → `card` (what is on a card) → `archive` (volumes, manifests) → `media` (FFmpeg in a
+//! child process) → `ingest` (from card to archive) → `dock` (what is plugged in) → `app`
+//! (the daemon) → `cli`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod archive;
 pub mod base;
 pub mod card;
+pub mod catalog;
+pub mod custody;
 pub mod media;

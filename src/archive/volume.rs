@@ -1,0 +1,240 @@
+//! An archive volume: a marked and locked directory tree with room kept free.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use nix::fcntl::Flock;
+use serde::{Deserialize, Serialize};
+
+use super::layout;
+use crate::base::config::VolumeConfig;
+use crate::base::durable_fs::Dir;
+use crate::base::text::bytes;
+use crate::base::{Error, Kind, Result};
+
+/// What a volume says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Marker {
+    /// Layout version; 1.
+    pub format: u32,
+    /// Its identity.
+    pub id: String,
+    /// The name it was given.
+    pub name: String,
+    /// The station it belongs to.
+    pub station: String,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// Whether a volume takes files now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It does.
+    Online,
+    /// Paused until there is room; says how much is wanted.
+    Full(String),
+    /// A sync or a write failed: nothing more is written before a person has looked.
+    Failed(String),
+}
+
+impl State {
+    /// The word in the catalogue.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Full(_) => "full",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Why it does not take files.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Online => None,
+            Self::Full(why) | Self::Failed(why) => Some(why),
+        }
+    }
+}
+
+/// An open, locked volume.
+pub struct Volume {
+    /// Its identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its root.
+    pub dir: Dir,
+    reserve: u64,
+    state: Mutex<State>,
+    durable_dirs: Mutex<HashSet<PathBuf>>,
+    _lock: Flock<File>,
+}
+
+const OPEN_NEXT: &str = "mount the right file system there; if this is a new volume, run `docket init`";
+
+impl Volume {
+    /// Marks an empty directory as a volume. Creates the directory itself if need be.
+    ///
+    /// # Errors
+    /// A directory that holds anything but a `lost+found` is refused, and so is one that has a marker.
+    pub fn create(config: &VolumeConfig, station: &str, created_at: String) -> Result<Marker> {
+        std::fs::create_dir_all(&config.path).map_err(|e| Error::io("create", &config.path, e))?;
+        let dir = Dir::open(&config.path)?;
+        if let Some(other) = dir.list(Path::new(""))?.iter().find(|n| *n != "lost+found") {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!(
+                    "{} is not empty (it holds {})",
+                    config.path.display(),
+                    crate::base::text::show(other)
+                ),
+            )
+            .next("give the volume an empty directory, best the root of a file system of its own"));
+        }
+        let marker = Marker {
+            format: 1,
+            id: crate::base::ids::new_id(),
+            name: config.name.clone(),
+            station: station.to_owned(),
+            created_at,
+        };
+        for name in [layout::INCOMING, layout::MEDIA, layout::QUARANTINE] {
+            dir.create_dirs(Path::new(name))?;
+        }
+        let text = toml::to_string(&marker)
+            .map_err(|e| Error::new(Kind::Invalid, format!("cannot write the marker: {e}")))?;
+        let text = format!(
+            "# This directory is an archive volume of docket. Do not edit or copy this file.\n{text}"
+        );
+        dir.write_whole(Path::new(layout::MARKER), text.as_bytes())?;
+        Ok(marker)
+    }
+
+    /// Reads the marker of a volume.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is none: an unmounted mount point looks like that.
+    pub fn marker(path: &Path) -> Result<Marker> {
+        let missing = |why: String| {
+            Error::new(Kind::NotFound, format!("no archive volume at {}: {why}", path.display()))
+                .next(OPEN_NEXT)
+        };
+        let dir = Dir::open(path).map_err(|e| missing(e.what().to_owned()))?;
+        if dir.stat(Path::new(layout::MARKER))?.is_none() {
+            return Err(missing(format!("there is no {} in it", layout::MARKER)));
+        }
+        let mut text = String::new();
+        let file = dir.open_read(Path::new(layout::MARKER))?;
+        file.take(64 << 10).read_to_string(&mut text).map_err(|e| Error::io("read", path, e))?;
+        toml::from_str(&text).map_err(|e| {
+            Error::new(Kind::Invalid, format!("the marker of {} cannot be read: {e}", path.display()))
+                .next("keep the volume as it is; restore the marker from a backup of the volume")
+        })
+    }
+
+    /// Opens and locks a volume of a station. `expected` is the id the catalogue knows for this name.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] without a marker, [`Kind::Invalid`] where it is another's ("foreign"),
+    /// [`Kind::Busy`] where another docket holds it.
+    pub fn open(config: &VolumeConfig, station: &str, expected: Option<&str>) -> Result<Self> {
+        let marker = Self::marker(&config.path)?;
+        let foreign = expected.map_or(marker.station != station, |id| id != marker.id);
+        if foreign {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!(
+                    "{} holds a foreign volume: `{}` ({}), not the `{}` that this station knows",
+                    config.path.display(),
+                    marker.name,
+                    marker.id,
+                    config.name
+                ),
+            )
+            .next("mount the right one, or give this one another name and run `docket init`"));
+        }
+        let dir = Dir::open(&config.path)?;
+        let lock = dir.lock(Path::new(layout::MARKER), false)?;
+        for name in [layout::INCOMING, layout::MEDIA, layout::QUARANTINE] {
+            dir.create_dirs(Path::new(name))?;
+        }
+        Ok(Self {
+            id: marker.id,
+            name: config.name.clone(),
+            dir,
+            reserve: config.reserve,
+            state: Mutex::new(State::Online),
+            durable_dirs: Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Whether it takes files now.
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_state(&self, new: State) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // A failed volume stays failed until it is opened anew.
+        if *state == new || matches!(*state, State::Failed(_)) {
+            return;
+        }
+        match &new {
+            State::Online => tracing::info!("volume {} takes files again", self.name),
+            State::Full(why) | State::Failed(why) => tracing::warn!("volume {}: {why}", self.name),
+        }
+        *state = new;
+    }
+
+    /// Notes that there was no room for `wanted` bytes.
+    pub fn mark_full(&self, wanted: u64) {
+        let free = self.dir.space().map_or(0, |s| s.0);
+        self.set_state(State::Full(format!(
+            "full: {} free, {} wanted and {} kept in reserve",
+            bytes(free),
+            bytes(wanted),
+            bytes(self.reserve)
+        )));
+    }
+
+    /// Notes a failure after which nothing on this volume can be trusted to be durable.
+    pub fn mark_failed(&self, why: &str) {
+        self.set_state(State::Failed(format!(
+            "writing stopped: {why}; look at the disk (dmesg, SMART), then start docket again"
+        )));
+    }
+
+    /// Whether `wanted` bytes fit above the reserve; moves between online and full accordingly.
+    pub fn has_room(&self, wanted: u64) -> bool {
+        if matches!(self.state(), State::Failed(_)) {
+            return false;
+        }
+        let fits = self.dir.space().is_ok_and(|(free, _)| free >= wanted.saturating_add(self.reserve));
+        if fits {
+            self.set_state(State::Online);
+        } else {
+            self.mark_full(wanted);
+        }
+        fits
+    }
+
+    /// Creates a directory path once, durably.
+    pub fn ensure_dirs(&self, rel: &Path) -> Result<()> {
+        // Held while syncing: nobody may build on a level that is not durable yet.
+        let mut known = self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(rel) {
+            self.dir.create_dirs(rel)?;
+            if known.len() > 4096 {
+                known.clear();
+            }
+            known.insert(rel.to_owned());
+        }
+        Ok(())
+    }
+}
