@@ -92,7 +92,8 @@ impl Card {
         let dir = self.open_dir(folder).map_err(fail)?;
         // Looked at before it is opened: opening a device or a FIFO can already do something.
         not_a_file(&stat_at(dir.as_fd(), name).map_err(fail)?)?;
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let flags =
+            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let fd = openat(&dir, name, flags, Mode::empty()).map_err(fail)?;
         not_a_file(&fstat(&fd).map_err(fail)?)?;
         Ok(File::from(fd))
@@ -100,9 +101,8 @@ impl Card {
 
     /// Opens a folder below, one name at a time: paths longer than PATH_MAX work, links do not.
     pub(super) fn open_dir(&self, path: &Path) -> nix::Result<OwnedFd> {
-        let enter = |at: BorrowedFd<'_>, name: &OsStr| {
-            openat(at, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
-        };
+        let enter =
+            |at: BorrowedFd<'_>, name: &OsStr| openat(at, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty());
         let mut dir = enter(self.fd.as_fd(), OsStr::new("."))?;
         for part in path.components() {
             match part {
@@ -123,7 +123,9 @@ pub(super) fn root_error(what: &str, path: &Path, e: Errno) -> Error {
             Error::new(Kind::Vanished, format!("the card at {} is gone: {}", shown(path), e.desc()))
                 .next("dock it again: work goes on where it stopped")
         }
-        e => Error::io(what, path, io::Error::from(e)).next("see that the station may read the card's folder"),
+        e => {
+            Error::io(what, path, io::Error::from(e)).next("see that the station may read the card's folder")
+        }
     }
 }
 
@@ -198,7 +200,16 @@ mod tests {
         symlink("/etc", at("folder")).unwrap();
         nix::unistd::mkfifo(&at("pipe"), Mode::S_IRWXU).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-        let odd = ["link.mp4", "folder/passwd", "pipe", "socket", "DCIM", "../x", "/etc/passwd", "DCIM/../DCIM/a.mp4"];
+        let odd = [
+            "link.mp4",
+            "folder/passwd",
+            "pipe",
+            "socket",
+            "DCIM",
+            "../x",
+            "/etc/passwd",
+            "DCIM/../DCIM/a.mp4",
+        ];
         for path in odd.iter().chain(&["", "..", "DCIM/a.mp4/x"]) {
             assert_eq!(card.open_file(Path::new(path)).unwrap_err().kind(), Kind::Invalid, "{path}");
         }

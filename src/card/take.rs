@@ -167,12 +167,18 @@ mod tests {
             (&[chapter("a", 0, 527, 1), chapter("c", 1200, 527, 3)], &["a", "c"]),
             (&[chapter("a", 0, 527, 1), chapter("b", 600, 528, 2)], &["a", "b"]),
             (&[chapter("a", 0, 527, 1), other(chapter("b", 600, 527, 2))], &["a", "b"]),
-            (&[chapter("a", 0, 527, 1), chapter("z", 90_000_000, 527, 2), segment("s", 5, None)], &["a", "s", "z"]),
+            (
+                &[chapter("a", 0, 527, 1), chapter("z", 90_000_000, 527, 2), segment("s", 5, None)],
+                &["a", "s", "z"],
+            ),
         ];
         for (segments, expected) in table {
             assert_eq!(ids(&takes(segments, &TakeRule::Chapter)), expected);
         }
-        let told = takes(&[chapter("a", 0, 7, 1), chapter("b", 600, 7, 2), chapter("c", 1203, 7, 3)], &TakeRule::Chapter);
+        let told = takes(
+            &[chapter("a", 0, 7, 1), chapter("b", 600, 7, 2), chapter("c", 1203, 7, 3)],
+            &TakeRule::Chapter,
+        );
         assert_eq!(told[0].gaps_ms, [Some(0), Some(3000)]);
         let same_time = takes(&[chapter("a", 0, 7, 1), chapter("b", 0, 7, 2)], &TakeRule::Chapter);
         assert_eq!(same_time[0].gaps_ms, [None]);
@@ -183,7 +189,11 @@ mod tests {
         let photo = |s: Segment| Segment { kind: "photo".into(), ..s };
         let of = |o: &str, s: Segment| Segment { officer: Some(o.into()), ..s };
         let table: [(TakeRule, &[Segment], &[&str]); 7] = [
-            (GAP, &[segment("a", 0, Some(300)), segment("b", 302, Some(300)), segment("c", 605, None)], &["a+b", "c"]),
+            (
+                GAP,
+                &[segment("a", 0, Some(300)), segment("b", 302, Some(300)), segment("c", 605, None)],
+                &["a+b", "c"],
+            ),
             (GAP, &[segment("a", 0, Some(300)), segment("b", 298, None)], &["a+b"]),
             (GAP, &[segment("a", 0, Some(300)), segment("b", 100, None)], &["a", "b"]),
             (GAP, &[segment("a", 0, None), segment("b", 1, None)], &["a", "b"]),

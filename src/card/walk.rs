@@ -4,7 +4,7 @@ use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
@@ -70,7 +70,8 @@ fn walk_with(
     folders: usize,
     each: &mut dyn FnMut(&Directory) -> Result<bool>,
 ) -> Result<()> {
-    let mut walk = Walk { card, names, folders, each, path: PathBuf::new(), levels: Vec::new(), stopped: false };
+    let mut walk =
+        Walk { card, names, folders, each, path: PathBuf::new(), levels: Vec::new(), stopped: false };
     walk.enter().map_err(|trouble| match trouble {
         Trouble::Unreadable(e) => root_error("list", card.path(), e),
         Trouble::Circle => root_error("list", card.path(), Errno::ELOOP),
@@ -175,7 +176,8 @@ impl Walk<'_> {
         }
         if let Some(e) = broken {
             // Named after itself: what is missing cannot be named.
-            let left = LeftEntry { name: ".".into(), reason: format!("{}; its list is cut off", unreadable(e)) };
+            let left =
+                LeftEntry { name: ".".into(), reason: format!("{}; its list is cut off", unreadable(e)) };
             self.show(Vec::new(), vec![left])?;
         } else if !shown {
             self.show(Vec::new(), Vec::new())?;

@@ -35,7 +35,8 @@ fn tree(files: &[&str]) -> (tempfile::TempDir, Card) {
 
 #[test]
 fn files_come_sorted_whatever_the_windows() {
-    let files = ["b/z/1.mp4", "b/a/2.mp4", ".hidden", "z.mp4", "Z.mp4", "a/3.mp4", "c/4.mp4", "d/5.mp4", "执法.mp4"];
+    let files =
+        ["b/z/1.mp4", "b/a/2.mp4", ".hidden", "z.mp4", "Z.mp4", "a/3.mp4", "c/4.mp4", "d/5.mp4", "执法.mp4"];
     let (_dir, card) = tree(&files);
     let whole = collect(&card, NAMES, FOLDERS);
     let expected =
