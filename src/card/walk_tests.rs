@@ -88,7 +88,7 @@ fn an_unreadable_folder_is_left_and_the_rest_is_walked() {
         return; // Root reads everything.
     }
     let (dir, card) = tree(&["a/1.mp4", "b/2.mp4"]);
-    fs::set_permissions(dir.path().join("a"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dir.path().join("a"), fs::Permissions::from_mode(0o0)).unwrap();
     let dirs = collect(&card, NAMES, FOLDERS);
     assert_eq!(paths(&dirs), [PathBuf::from("b/2.mp4")]);
     let left: Vec<_> = dirs.iter().flat_map(|d| &d.left).collect();

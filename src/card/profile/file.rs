@@ -168,7 +168,7 @@ impl Draft {
             keys.problems.push(format!("{source}: {key} is not a key of a profile"));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if !draft.id.is_empty() && !(draft.id.chars().all(plain) && draft.id.len() <= 64) {
+        if draft.id.len() > 64 || !draft.id.chars().all(plain) {
             problems.push(format!("{source}: id: letters, digits, `-` and `_` only, at most 64"));
         }
         (problems.len() == before).then_some(draft)
