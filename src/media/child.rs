@@ -22,7 +22,7 @@ pub(super) struct Question {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    Facts(Probed),
+    Facts(Box<Probed>),
     Error(String),
 }
 
@@ -51,7 +51,7 @@ fn serve_on(questions: impl Read, mut answers: impl Write) -> Result<()> {
 
 fn answer(path: &str) -> Answer {
     match text::unshow(path).map(|path| probe(Path::new(&path))) {
-        Some(Ok(probed)) => Answer::Facts(probed),
+        Some(Ok(probed)) => Answer::Facts(Box::new(probed)),
         Some(Err(e)) => Answer::Error(e.what().to_owned()),
         None => Answer::Error(format!("the media worker was asked for `{path}`, which is no path")),
     }

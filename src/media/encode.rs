@@ -163,7 +163,7 @@ fn open_video(
 ) -> Result<encoder::video::Encoder, ffmpeg_next::Error> {
     let found = encoder::find(id).ok_or(ffmpeg_next::Error::EncoderNotFound)?;
     let mut context = codec::Context::new_with_codec(found);
-    context.set_threading(threading::Config::kind(threading::Type::Slice));
+    context.set_threading(threading::Config::kind(threading::Type::Frame));
     if global {
         context.set_flags(codec::Flags::GLOBAL_HEADER);
     }

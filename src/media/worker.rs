@@ -61,7 +61,7 @@ impl Worker {
         let answer = running.ask(&shown, self.limit, cancel)?;
         self.running = Some(running);
         match answer {
-            Answer::Facts(probed) => Ok(probed),
+            Answer::Facts(probed) => Ok(*probed),
             Answer::Error(e) => Err(Error::new(Kind::Media, format!("no media facts of {shown}: {e}"))),
         }
     }
