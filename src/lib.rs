@@ -2,9 +2,9 @@
 //!
 //! Rooms, from the ground up; each may use only those above it (`tests/house.rs` enforces it):
 //! `base` (errors, time, durable files) → `custody` (the append-only log) → `catalog` (the only
-//! SQL) → `card` (what is on a card) → `archive` (volumes, manifests) → `media` (FFmpeg in a
-//! child process) → `ingest` (from card to archive) → `dock` (what is plugged in) → `app`
-//! (the daemon) → `cli`.
+//! SQL) → `dock` (what is plugged in) → `card` (what is on it) → `archive` (volumes, manifests,
+//! checks) → `media` (FFmpeg in a child process) → `ingest` (from card to archive) → `app` (the
+//! daemon) → `cli`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod archive;
@@ -12,4 +12,6 @@ pub mod base;
 pub mod card;
 pub mod catalog;
 pub mod custody;
+pub mod dock;
+pub mod ingest;
 pub mod media;

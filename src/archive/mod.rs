@@ -1,6 +1,8 @@
-//! Archive volumes: where originals lie, and the papers beside them.
+//! Where originals lie: volumes, their layout and manifests, reading back and checking.
 
+pub mod fsck;
 pub mod layout;
 pub mod manifest;
 pub mod read_back;
+pub mod rebuild;
 pub mod volume;

@@ -34,7 +34,7 @@ pub fn read_back(
     let mut size = 0;
     loop {
         cancel.check()?;
-        let n = match read_some(&file, buf.as_mut(), size) {
+        let n = match read_some(&file, buf.bytes_mut(), size) {
             Ok(n) => n,
             // Some file systems accept the flag and refuse the read.
             Err(e) if how == ReadBack::Direct && e.raw_os_error() == Some(nix::libc::EINVAL) => {
@@ -48,7 +48,7 @@ pub fn read_back(
         if n == 0 {
             break;
         }
-        hash.update(&buf.as_mut()[..n]);
+        hash.update(&buf.bytes_mut()[..n]);
         size += n as u64;
         progress(n as u64);
         // Only the end of the file is unaligned; direct I/O cannot ask beyond it.

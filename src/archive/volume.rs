@@ -61,6 +61,44 @@ impl State {
     }
 }
 
+/// A volume to be looked at, without its lock.
+pub struct Look {
+    /// Its identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its root.
+    pub dir: Dir,
+}
+
+impl Look {
+    /// Opens a volume for reading, if its marker says that it is the one.
+    ///
+    /// # Errors
+    /// As [`Volume::open`], without taking the lock.
+    pub fn open(config: &VolumeConfig, expected: Option<&str>) -> Result<Self> {
+        let marker = Volume::marker(&config.path)?;
+        if expected.is_some_and(|id| id != marker.id) {
+            return Err(foreign(config, &marker));
+        }
+        Ok(Self { id: marker.id, name: config.name.clone(), dir: Dir::open(&config.path)? })
+    }
+}
+
+fn foreign(config: &VolumeConfig, marker: &Marker) -> Error {
+    Error::new(
+        Kind::Invalid,
+        format!(
+            "{} holds a foreign volume: `{}` ({}), not the `{}` that this station knows",
+            config.path.display(),
+            marker.name,
+            marker.id,
+            config.name
+        ),
+    )
+    .next("mount the right one, or give this one another name and run `docket init`")
+}
+
 /// An open, locked volume.
 pub struct Volume {
     /// Its identity.
@@ -144,19 +182,8 @@ impl Volume {
     /// [`Kind::Busy`] where another docket holds it.
     pub fn open(config: &VolumeConfig, station: &str, expected: Option<&str>) -> Result<Self> {
         let marker = Self::marker(&config.path)?;
-        let foreign = expected.map_or(marker.station != station, |id| id != marker.id);
-        if foreign {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!(
-                    "{} holds a foreign volume: `{}` ({}), not the `{}` that this station knows",
-                    config.path.display(),
-                    marker.name,
-                    marker.id,
-                    config.name
-                ),
-            )
-            .next("mount the right one, or give this one another name and run `docket init`"));
+        if expected.map_or(marker.station != station, |id| id != marker.id) {
+            return Err(foreign(config, &marker));
         }
         let dir = Dir::open(&config.path)?;
         let lock = dir.lock(Path::new(layout::MARKER), false)?;

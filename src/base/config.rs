@@ -58,6 +58,39 @@ pub struct DockConfig {
     pub path: PathBuf,
 }
 
+/// Which station: by its data directory, or by a settings file elsewhere.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A data directory; its `docket.toml` is read where there is one.
+    Data(PathBuf),
+    /// A settings file.
+    File(PathBuf),
+}
+
+impl Source {
+    /// The settings file, whether it is there or not.
+    pub fn file(&self) -> PathBuf {
+        match self {
+            Self::Data(dir) => dir.join("docket.toml"),
+            Self::File(file) => file.clone(),
+        }
+    }
+
+    /// Reads the settings; a data directory without a file has the defaults.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load(&self) -> Result<Config> {
+        match self {
+            Self::Data(dir) if !self.file().exists() => {
+                let dir = std::path::absolute(dir).map_err(|e| Error::io("resolve", dir, e))?;
+                Ok(Config::defaults(&dir))
+            }
+            _ => Config::load(&self.file()),
+        }
+    }
+}
+
 impl Config {
     /// What a station in `data` gets without a file.
     pub fn defaults(data: &Path) -> Self {

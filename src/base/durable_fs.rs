@@ -127,15 +127,15 @@ impl Dir {
         }
     }
 
-    /// Creates a directory path level by level, syncing the parent of each new level.
+    /// Creates a directory path level by level, syncing the parent of each level: one that was
+    /// there already may stem from a process that was killed before it synced.
     pub fn create_dirs(&self, rel: &Path) -> Result<()> {
         let mut done = PathBuf::new();
         for part in rel.components() {
             let parent = done.clone();
             done.push(part);
             match nix::sys::stat::mkdirat(&self.fd, &done, Mode::from_bits_truncate(0o750)) {
-                Ok(()) => self.sync_dir(&parent)?,
-                Err(Errno::EEXIST) => {}
+                Ok(()) | Err(Errno::EEXIST) => self.sync_dir(&parent)?,
                 Err(e) => return Err(self.fail("create", &done)(e)),
             }
         }
@@ -332,7 +332,7 @@ impl AlignedBuf {
     }
 
     /// The aligned bytes.
-    pub fn as_mut(&mut self) -> &mut [u8] {
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.raw[self.start..self.start + self.len]
     }
 }

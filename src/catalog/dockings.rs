@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::base::Result;
@@ -40,7 +40,7 @@ pub struct Begin {
 }
 
 /// Counts of one stay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// New recordings archived.
     pub archived: u64,
@@ -224,12 +224,23 @@ pub fn newest(db: &Connection, limit: u32) -> Result<Vec<Docking>> {
 
 /// The identity of the station; created at the first call.
 pub fn station_id(tx: &Connection, by: &By) -> Result<String> {
+    adopt_station(tx, by, None)
+}
+
+/// The identity of the station; a rebuilt catalogue takes over the one its volumes bear.
+pub fn adopt_station(tx: &Connection, by: &By, id: Option<&str>) -> Result<String> {
     let known = tx.query_row("SELECT uuid FROM station", [], |r| r.get(0)).optional()?;
     if let Some(id) = known {
         return Ok(id);
     }
-    let id = crate::base::ids::new_id();
+    let id = id.map_or_else(crate::base::ids::new_id, str::to_owned);
     tx.execute("INSERT INTO station VALUES (1, ?1, ?2)", params![id, to_ms(by.at)])?;
     log::append(tx, &by.entry("station.created", "station".into(), json!({ "id": id })))?;
     Ok(id)
+}
+
+/// Writes down that the archive was checked and how many rows were mended.
+pub fn note_check(tx: &Connection, by: &By, mended: u64) -> Result<()> {
+    log::append(tx, &by.entry("station.checked", "station".into(), json!({ "mended": mended })))?;
+    Ok(())
 }

@@ -133,11 +133,13 @@ pub fn open_of(db: &Connection, recorder: &str, path: &[u8]) -> Result<Option<Jo
     Ok(db.prepare_cached(&sql)?.query_row(params![recorder, path], job).optional()?)
 }
 
-/// Takes unfinished work over into a new stay, to be tried again.
+/// Takes unfinished work over into a stay, to be tried again. What was given up in this very stay
+/// stays given up until the next.
 pub fn adopt(tx: &Connection, id: i64, docking: i64) -> Result<()> {
     tx.prepare_cached(
         "UPDATE job SET docking = ?2, attempts = 0, reason = NULL,
-           state = CASE state WHEN 'retry' THEN 'planned' ELSE state END WHERE id = ?1",
+           state = CASE state WHEN 'retry' THEN 'planned' ELSE state END
+         WHERE id = ?1 AND NOT (docking = ?2 AND state = 'retry')",
     )?
     .execute(params![id, docking])?;
     Ok(())
@@ -162,6 +164,14 @@ pub fn waiting_totals(db: &Connection, docking: i64) -> Result<(u64, u64)> {
         [docking],
         |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, i64>(1)?.unsigned_abs())),
     )?)
+}
+
+/// Source paths given up in a stay, with the reasons.
+pub fn given_up(db: &Connection, docking: i64) -> Result<Vec<(Vec<u8>, String)>> {
+    let mut query = db.prepare_cached(
+        "SELECT source_path, coalesce(reason, '') FROM job WHERE docking = ?1 AND state = 'retry'",
+    )?;
+    Ok(query.query_map([docking], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Jobs that no longer need the card: the next start finishes them.

@@ -3,6 +3,7 @@
 //! One thread writes. It gathers the changes that wait, runs each in a savepoint of one
 //! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
 
+pub mod backup;
 pub mod dockings;
 pub mod jobs;
 pub mod left;

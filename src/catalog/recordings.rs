@@ -154,6 +154,29 @@ pub fn insert_copy(tx: &Connection, c: &Copy, listed: bool) -> Result<()> {
     Ok(())
 }
 
+/// Enters a recording and one copy of it from a manifest; false where that copy is known already.
+pub fn rebuild(tx: &Connection, by: &By, r: &Recording, c: &Copy) -> Result<bool> {
+    if tx
+        .prepare_cached("SELECT 1 FROM copy WHERE recording = ?1 AND volume = ?2")?
+        .exists(params![c.recording, c.volume])?
+    {
+        return Ok(false);
+    }
+    if !tx.prepare_cached("SELECT 1 FROM recording WHERE id = ?1")?.exists([&r.id])? {
+        tx.execute(
+            "INSERT OR IGNORE INTO recorder (id, first_seen_at, last_seen_at) VALUES (?1, ?2, ?2)",
+            params![r.recorder, r.archived_at],
+        )?;
+        insert(tx, r, None)?;
+        note_source(tx, &r.recorder, &r.source_path, r.size, r.mtime_ns, &r.id, 0)?;
+    }
+    insert_copy(tx, c, true)?;
+    let details = json!({ "volume": c.volume, "path": c.path, "size": r.size, "sha256": hex(&r.sha256),
+        "how": c.how });
+    log::append(tx, &by.entry("recording.rebuilt", format!("recording:{}", r.id), details))?;
+    Ok(true)
+}
+
 /// Turns a finished job into an archived recording with its copies and its custody entry.
 pub(super) fn insert_from_job(tx: &Connection, by: &By, job: &Job) -> Result<()> {
     let at = to_ms(by.at);
@@ -288,18 +311,29 @@ pub fn copies(db: &Connection, id: &str) -> Result<Vec<Copy>> {
 
 /// Copies that a volume's manifests do not name yet, with their recordings.
 pub fn unlisted(db: &Connection, volume: &str, limit: u32) -> Result<Vec<(Recording, Copy)>> {
-    pairs(db, "c.volume = ?1 AND c.listed = 0 AND c.state = 'archived'", volume, limit)
+    pairs(db, "c.listed = 0 AND c.state = 'archived'", volume, "", limit)
 }
 
-/// Copies a volume is still owed, with their recordings.
-pub fn owed(db: &Connection, volume: &str, limit: u32) -> Result<Vec<(Recording, Copy)>> {
-    pairs(db, "c.volume = ?1 AND c.state = 'owed'", volume, limit)
+/// Copies a volume is still owed, with their recordings, in id order after `after`.
+pub fn owed(db: &Connection, volume: &str, after: &str, limit: u32) -> Result<Vec<(Recording, Copy)>> {
+    pairs(db, "c.state = 'owed'", volume, after, limit)
 }
 
-fn pairs(db: &Connection, rule: &str, volume: &str, limit: u32) -> Result<Vec<(Recording, Copy)>> {
-    let sql = format!("SELECT {COPY_COLUMNS} FROM copy c WHERE {rule} ORDER BY recording LIMIT ?2");
-    let copies: Vec<Copy> =
-        db.prepare_cached(&sql)?.query_map(params![volume, limit], copy)?.collect::<rusqlite::Result<_>>()?;
+fn pairs(
+    db: &Connection,
+    rule: &str,
+    volume: &str,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<(Recording, Copy)>> {
+    let sql = format!(
+        "SELECT {COPY_COLUMNS} FROM copy c WHERE c.volume = ?1 AND c.recording > ?2 AND {rule}
+         ORDER BY recording LIMIT ?3"
+    );
+    let copies: Vec<Copy> = db
+        .prepare_cached(&sql)?
+        .query_map(params![volume, after, limit], copy)?
+        .collect::<rusqlite::Result<_>>()?;
     copies.into_iter().map(|c| Ok((find(db, &c.recording)?, c))).collect()
 }
 
@@ -310,6 +344,12 @@ pub fn set_listed(tx: &Connection, volume: &str, ids: &[String]) -> Result<()> {
     for id in ids {
         update.execute(params![id, volume])?;
     }
+    Ok(())
+}
+
+/// Has a copy named in its manifest once more; a doubled line is harmless.
+pub fn set_unlisted(tx: &Connection, volume: &str, id: &str) -> Result<()> {
+    tx.execute("UPDATE copy SET listed = 0 WHERE recording = ?1 AND volume = ?2", params![id, volume])?;
     Ok(())
 }
 
@@ -328,10 +368,16 @@ pub fn totals(db: &Connection) -> Result<(u64, u64, u64)> {
     )?)
 }
 
-/// Recordings whose container facts were not read yet, with a path to an archived copy.
-pub fn unprobed(db: &Connection, limit: u32) -> Result<Vec<Recording>> {
-    let sql = format!("SELECT {COLUMNS} FROM recording WHERE probed IS NULL ORDER BY id LIMIT ?1");
-    Ok(db.prepare_cached(&sql)?.query_map([limit], recording)?.collect::<rusqlite::Result<_>>()?)
+/// Recordings whose container facts were not read yet, in id order after `after`.
+pub fn unprobed(db: &Connection, after: &str, limit: u32) -> Result<Vec<Recording>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM recording WHERE probed IS NULL AND kind IN ('video', 'audio', 'photo')
+         AND id > ?1 ORDER BY id LIMIT ?2"
+    );
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_map(params![after, limit], recording)?
+        .collect::<rusqlite::Result<_>>()?)
 }
 
 /// Keeps the container facts of a recording.
@@ -339,6 +385,17 @@ pub fn set_probed(tx: &Connection, by: &By, id: &str, facts: &str) -> Result<()>
     tx.prepare_cached("UPDATE recording SET probed = ?2 WHERE id = ?1")?.execute(params![id, facts])?;
     let facts = serde_json::from_str(facts).unwrap_or(serde_json::Value::Null);
     log::append(tx, &by.entry("recording.probed", format!("recording:{id}"), json!({ "facts": facts })))?;
+    Ok(())
+}
+
+/// Puts recordings into takes: (recording, the one that begins its take, its place from 1).
+pub fn set_takes(tx: &Connection, takes: &[(String, Option<String>, u32)]) -> Result<()> {
+    let mut update = tx.prepare_cached(
+        "UPDATE recording SET take = ?2, segment = ?3 WHERE id = ?1 AND (take IS NOT ?2 OR segment IS NOT ?3)",
+    )?;
+    for (id, take, segment) in takes {
+        update.execute(params![id, take, take.as_ref().map(|_| segment)])?;
+    }
     Ok(())
 }
 
@@ -365,12 +422,15 @@ pub fn set_copy_state(
     )?
     .execute([&c.recording])?;
     let action = match state {
+        "archived" if c.state == "owed" => "recording.replicated",
         "archived" => "recording.reverified",
         "damaged" => "recording.damaged",
         "missing" => "recording.missing",
         _ => "recording.copy",
     };
-    let details = json!({ "volume": c.volume, "how": how, "reason": reason });
+    let volume: String =
+        tx.prepare_cached("SELECT name FROM volume WHERE id = ?1")?.query_row([&c.volume], |r| r.get(0))?;
+    let details = json!({ "volume": volume, "how": how, "reason": reason });
     log::append(tx, &by.entry(action, format!("recording:{}", c.recording), details))?;
     Ok(())
 }

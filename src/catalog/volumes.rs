@@ -46,3 +46,39 @@ pub fn set_state(tx: &Connection, by: &By, name: &str, state: &str, reason: Opti
 pub fn id_of(db: &Connection, name: &str) -> Result<Option<String>> {
     Ok(db.query_row("SELECT id FROM volume WHERE name = ?1", [name], |r| r.get(0)).optional()?)
 }
+
+/// A volume's row.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct VolumeRow {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where it was last opened.
+    pub path: String,
+    /// `online`, `full`, `missing`, `foreign`, `failed`.
+    pub state: String,
+    /// Why it takes no files.
+    pub reason: Option<String>,
+    /// Copies it is owed.
+    pub owed: u64,
+}
+
+/// All volumes, by name.
+pub fn all(db: &Connection) -> Result<Vec<VolumeRow>> {
+    let mut query = db.prepare(
+        "SELECT id, name, path, state, reason, (SELECT count(*) FROM copy WHERE volume = id AND copy.state = 'owed')
+         FROM volume ORDER BY name",
+    )?;
+    let rows = query.query_map([], |r| {
+        Ok(VolumeRow {
+            id: r.get(0)?,
+            name: r.get(1)?,
+            path: r.get(2)?,
+            state: r.get(3)?,
+            reason: r.get(4)?,
+            owed: r.get::<_, i64>(5)?.unsigned_abs(),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -124,7 +124,8 @@ CREATE UNIQUE INDEX recording_content ON recording (recorder, sha256, size) WHER
 CREATE INDEX recording_sha256 ON recording (sha256);
 CREATE INDEX recording_day ON recording (day, recorder);
 CREATE INDEX recording_recorder ON recording (recorder, taken_at);
-CREATE INDEX recording_unprobed ON recording (id) WHERE probed IS NULL;
+CREATE INDEX recording_unprobed ON recording (id)
+  WHERE probed IS NULL AND kind IN ('video', 'audio', 'photo');
 CREATE INDEX recording_not_well ON recording (state) WHERE state <> 'archived';
 
 CREATE TABLE copy (

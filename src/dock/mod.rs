@@ -1,0 +1,3 @@
+//! What is plugged in: docks, and the cards that stand in them.
+
+pub mod folder;

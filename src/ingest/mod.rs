@@ -1,0 +1,13 @@
+//! From a docked card to archived recordings.
+
+pub mod aftercare;
+pub mod copy;
+pub mod digests;
+pub mod docking;
+pub mod finish;
+pub mod progress;
+pub mod recover;
+pub mod replicate;
+pub mod resume;
+pub mod station;
+pub mod takes;

@@ -1,0 +1,92 @@
+//! What the next start finishes by itself, before the station says it is ready.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+use super::digests::Values;
+use super::finish::{Finisher, Item, Outcome, Stage, Ticket, list_new};
+use super::progress::Progress;
+use super::station::Station;
+use crate::archive::layout;
+use crate::base::Result;
+use crate::catalog::{dockings, jobs};
+
+/// What a start found and did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Recovered {
+    /// Dockings that a stopped process left open.
+    pub dockings: usize,
+    /// Copies that were finished without their card.
+    pub finished: usize,
+    /// Copies that could not be; they are copied again when the card is docked.
+    pub again: usize,
+    /// Recordings whose manifests were brought up to date.
+    pub volumes: usize,
+}
+
+/// Finishes whatever no longer needs a card, and lists what manifests lack.
+pub fn recover(station: &Station) -> Result<Recovered> {
+    let core = &station.core;
+    let by = core.by();
+    let mut out = Recovered {
+        dockings: core.catalog.write(move |tx| dockings::interrupt_open(tx, &by))?,
+        ..Recovered::default()
+    };
+    let (tell, told) = channel();
+    let mut waiting = 0;
+    for job in core.catalog.read(jobs::finishable)? {
+        let targets = core.catalog.read(|db| jobs::targets(db, job.id))?;
+        let values = Values {
+            sha256: job.sha256.as_deref().and_then(|h| h.try_into().ok()).unwrap_or_default(),
+            sm3: job.sm3.as_deref().and_then(|h| h.try_into().ok()),
+        };
+        for (volume, state) in targets {
+            let finisher = station.finisher_of(&volume);
+            let stage = match (state.as_str(), &finisher) {
+                ("placed" | "owed", _) => continue,
+                ("copied", Some(_)) => Stage::Copied,
+                ("verified", Some(_)) => Stage::Verified,
+                // Not whole there, or not reachable: the volume gets its copy from the archive later.
+                (_, finisher) => {
+                    drop_out(station, &job, &volume, finisher.as_deref())?;
+                    continue;
+                }
+            };
+            if let Some(finisher) = finisher {
+                let ticket = Ticket::new(tell.clone(), job.id, Arc::new(Progress::default()));
+                let (job, values) = (job.clone(), values.clone());
+                finisher.submit(Item { job, values, stage, ticket });
+                waiting += 1;
+            }
+        }
+    }
+    drop(tell);
+    for (job, outcome) in told.iter().take(waiting) {
+        match outcome {
+            Outcome::Archived | Outcome::Duplicate | Outcome::OthersGoOn => out.finished += 1,
+            Outcome::Again(e) | Outcome::Failed(e) => {
+                tracing::warn!("job {job} could not be finished without its card: {e}");
+                out.again += 1;
+            }
+        }
+    }
+    for finisher in station.open_finishers() {
+        list_new(core, &finisher.volume)?;
+        out.volumes += 1;
+    }
+    Ok(out)
+}
+
+fn drop_out(station: &Station, job: &jobs::Job, volume: &str, finisher: Option<&Finisher>) -> Result<()> {
+    if let Some(finisher) = finisher {
+        finisher.volume.dir.remove(&layout::part(&job.recording))?;
+    }
+    let (by, id, volume) = (station.core.by(), job.id, volume.to_owned());
+    station
+        .core
+        .catalog
+        .write(move |tx| {
+            jobs::give_up(tx, &by, id, &volume, "not whole on this volume when the station stopped")
+        })
+        .map(drop)
+}

@@ -1,0 +1,290 @@
+//! An open station: catalogue, volumes, clock, and the finishers of each volume.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use nix::fcntl::Flock;
+
+use super::finish::Finisher;
+use crate::archive::volume::{State, Volume};
+use crate::base::clock::{Clock, rfc3339};
+use crate::base::config::{Config, VolumeConfig};
+use crate::base::durable_fs::Dir;
+use crate::base::{Error, Kind, Result};
+use crate::card::profile::Profiles;
+use crate::catalog::dockings::By;
+use crate::catalog::{Catalog, dockings, volumes};
+
+/// The catalogue's file in the data directory.
+pub const CATALOG: &str = "catalog.sqlite";
+/// Held by the one process that writes to the archive.
+pub const LOCK: &str = "station.lock";
+
+/// What every thread of the station shares.
+pub struct Core {
+    /// The database.
+    pub catalog: Catalog,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// In whose name changes are made.
+    pub actor: String,
+}
+
+impl Core {
+    /// The actor, now.
+    pub fn by(&self) -> By {
+        By { actor: self.actor.clone(), at: self.clock.now() }
+    }
+}
+
+/// A volume with its finishers, or why it cannot be used.
+pub struct Slot {
+    /// Its settings.
+    pub config: VolumeConfig,
+    /// The finishers of the open volume.
+    pub finisher: Result<Arc<Finisher>>,
+}
+
+/// What a reload can change; a stay keeps the settings it began with.
+pub struct Settings {
+    /// The settings file.
+    pub config: Config,
+    /// The card profiles.
+    pub profiles: Profiles,
+}
+
+impl Settings {
+    /// Settings with the profiles they name.
+    pub fn load(config: Config) -> Result<Self> {
+        let Some(dir) = &config.profiles else { return Ok(Self { config, profiles: Profiles::builtin() }) };
+        let profiles = Profiles::load(dir).map_err(|problems| {
+            let list: Vec<_> = problems.iter().map(|p| format!("\n  - {p}")).collect();
+            Error::new(
+                Kind::Invalid,
+                format!("problems in the profiles of {}:{}", dir.display(), list.concat()),
+            )
+            .next("mend the lines named above; config/profiles/generic.toml explains every key")
+        })?;
+        Ok(Self { config, profiles })
+    }
+}
+
+/// An open station.
+pub struct Station {
+    /// Shared by all threads.
+    pub core: Arc<Core>,
+    settings: RwLock<Arc<Settings>>,
+    id: String,
+    slots: Mutex<BTreeMap<String, Slot>>,
+    /// Recorders in a stay, with where: two stays of one recorder would write the same files.
+    here: Mutex<BTreeMap<String, PathBuf>>,
+    _lock: Flock<File>,
+}
+
+impl Station {
+    /// Opens a station for writing: takes its lock, opens the catalogue and every volume that is there.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] while another docket writes to it; whatever opening the catalogue says.
+    /// A volume that cannot be opened is no error here: it is noted, and its copies are owed.
+    pub fn open(config: Config, clock: Arc<dyn Clock>, actor: String) -> Result<Self> {
+        let lock = lock(&config.data)?;
+        let catalog = Catalog::open(&config.data.join(CATALOG))?;
+        let settings = RwLock::new(Arc::new(Settings::load(config)?));
+        let core = Arc::new(Core { catalog, clock, actor });
+        let by = core.by();
+        let id = core.catalog.write(move |tx| dockings::station_id(tx, &by))?;
+        let station =
+            Self { core, settings, id, slots: Mutex::default(), here: Mutex::default(), _lock: lock };
+        station.open_volumes()?;
+        Ok(station)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts new settings in force, for stays that begin from now on.
+    pub fn set_settings(&self, settings: Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Opens the volumes that are configured and not open yet; notes those that cannot be.
+    pub fn open_volumes(&self) -> Result<()> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for config in &self.settings().config.volumes {
+            let open = slots.get(&config.name).is_some_and(|s| s.finisher.is_ok());
+            if !open {
+                let finisher = self.open_volume(config);
+                if let Err(e) = &finisher {
+                    self.note_volume(&config.name, word_of(e), Some(e.what()))?;
+                    tracing::warn!("volume {}: {e}", config.name);
+                }
+                slots.insert(config.name.clone(), Slot { config: config.clone(), finisher });
+            }
+        }
+        Ok(())
+    }
+
+    fn open_volume(&self, config: &VolumeConfig) -> Result<Arc<Finisher>> {
+        let name = config.name.clone();
+        let expected = self.core.catalog.read(|db| volumes::id_of(db, &name))?;
+        let volume = Volume::open(config, &self.id, expected.as_deref())?;
+        let (id, path, by) = (volume.id.clone(), config.path.display().to_string(), self.core.by());
+        self.core.catalog.write(move |tx| volumes::register(tx, &by, &id, &name, &path))?;
+        self.note_volume(&config.name, "online", None)?;
+        Ok(Arc::new(Finisher::start(Arc::new(volume), Arc::clone(&self.core))?))
+    }
+
+    fn note_volume(&self, name: &str, state: &'static str, reason: Option<&str>) -> Result<()> {
+        let (by, name, reason) = (self.core.by(), name.to_owned(), reason.map(str::to_owned));
+        self.core.catalog.write(move |tx| volumes::set_state(tx, &by, &name, state, reason.as_deref()))
+    }
+
+    /// Writes the present state of every open volume to the catalogue.
+    pub fn note_volume_states(&self) -> Result<()> {
+        for finisher in self.open_finishers() {
+            let state = finisher.volume.state();
+            self.note_volume(&finisher.volume.name, state.word(), state.reason())?;
+        }
+        Ok(())
+    }
+
+    /// The finishers of all open volumes.
+    pub fn open_finishers(&self) -> Vec<Arc<Finisher>> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.values().filter_map(|s| s.finisher.as_ref().ok().cloned()).collect()
+    }
+
+    /// The finishers of an open volume by its id.
+    pub fn finisher_of(&self, volume_id: &str) -> Option<Arc<Finisher>> {
+        self.open_finishers().into_iter().find(|f| f.volume.id == volume_id)
+    }
+
+    /// Where a new recording of `size` bytes goes now: the volumes to write to, the ids of those
+    /// that get their copy later, and what keeps the others from taking it.
+    pub fn targets(&self, size: u64) -> (Vec<Arc<Finisher>>, Vec<String>, Vec<String>) {
+        let (mut now, mut later, mut why) = (Vec::new(), Vec::new(), Vec::new());
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in &self.settings().config.archive_to {
+            match slots.get(name).map(|s| &s.finisher) {
+                Some(Ok(f)) if f.volume.has_room(size) => now.push(Arc::clone(f)),
+                Some(Ok(f)) => {
+                    later.push(f.volume.id.clone());
+                    why.push(format!(
+                        "volume {name} is {}",
+                        f.volume.state().reason().unwrap_or("not ready")
+                    ));
+                }
+                Some(Err(e)) => {
+                    let known = self.core.catalog.read(|db| volumes::id_of(db, name));
+                    later.extend(known.ok().flatten());
+                    why.push(e.what().to_owned());
+                }
+                None => why.push(format!("volume {name} is not configured")),
+            }
+        }
+        (now, later, why)
+    }
+
+    /// Takes a recorder for one stay.
+    ///
+    /// # Errors
+    /// [`Kind::Busy`] while it is in another.
+    pub fn claim(&self, recorder: &str, card: &Path) -> Result<Claim<'_>> {
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = here.get(recorder) {
+            let what = format!("recorder {recorder} is docked already, at {}", other.display());
+            return Err(Error::new(Kind::Busy, what).next(
+                "wait until that stay has ended; if these are two devices, give one its own name with --recorder",
+            ));
+        }
+        here.insert(recorder.to_owned(), card.to_owned());
+        Ok(Claim { station: self, recorder: recorder.to_owned() })
+    }
+
+    /// Ends reading back at the next block; what is not done is left for the next start.
+    pub fn stop(&self) {
+        for finisher in self.open_finishers() {
+            finisher.stop();
+        }
+    }
+
+    /// Whether every volume that is asked for has failed for good in this process.
+    pub fn can_wait_for_room(&self) -> bool {
+        self.open_finishers().iter().any(|f| !matches!(f.volume.state(), State::Failed(_)))
+    }
+}
+
+/// A recorder held by one stay; dropping it lets the next begin.
+pub struct Claim<'a> {
+    station: &'a Station,
+    recorder: String,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.station.here.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.recorder);
+    }
+}
+
+fn word_of(e: &Error) -> &'static str {
+    match e.kind() {
+        Kind::NotFound => "missing",
+        Kind::Invalid => "foreign",
+        _ => "failed",
+    }
+}
+
+/// Takes the lock that lets one process write to the archive.
+pub fn lock(data: &Path) -> Result<Flock<File>> {
+    let dir = Dir::open(data)
+        .map_err(|e| e.next("`docket init --data DIR` makes a station; --data or DOCKET_DATA names it"))?;
+    dir.lock(Path::new(LOCK), true).map_err(|e| match e.kind() {
+        Kind::Busy => {
+            Error::new(Kind::Busy, format!("another docket works on the station {}", data.display()))
+                .next("a running daemon takes `docket ingest` by itself; for other changes stop it first")
+        }
+        _ => e,
+    })
+}
+
+/// Makes a station: the directory, its catalogue, and a marker on every volume that was never seen.
+/// Returns what was made, in words.
+pub fn init(config: &Config, clock: &dyn Clock, actor: &str) -> Result<Vec<String>> {
+    let mut made = Vec::new();
+    let data = &config.data;
+    std::fs::create_dir_all(data).map_err(|e| Error::io("create", data, e))?;
+    let _lock = lock(data)?;
+    let path: PathBuf = data.join(CATALOG);
+    let fresh = !path.exists();
+    let catalog = Catalog::open_or_create(&path)?;
+    if fresh {
+        made.push(format!("catalogue {}", path.display()));
+    }
+    let by = By { actor: actor.to_owned(), at: clock.now() };
+    let station = {
+        let by = by.clone();
+        catalog.write(move |tx| dockings::station_id(tx, &by))?
+    };
+    for config in &config.volumes {
+        let (name, path) = (config.name.clone(), config.path.display().to_string());
+        if catalog.read(|db| volumes::id_of(db, &name))?.is_some() || Volume::marker(&config.path).is_ok() {
+            continue;
+        }
+        let marker = Volume::create(config, &station, rfc3339(clock.now()))?;
+        let by = by.clone();
+        catalog.write(move |tx| volumes::register(tx, &by, &marker.id, &name, &path))?;
+        made.push(format!("volume {} at {}", config.name, config.path.display()));
+    }
+    for dock in &config.docks {
+        if !dock.path.exists() {
+            std::fs::create_dir_all(&dock.path).map_err(|e| Error::io("create", &dock.path, e))?;
+            made.push(format!("dock {} at {}", dock.name, dock.path.display()));
+        }
+    }
+    Ok(made)
+}
