@@ -7,10 +7,12 @@
 //! daemon) → `cli`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod app;
 pub mod archive;
 pub mod base;
 pub mod card;
 pub mod catalog;
+pub mod cli;
 pub mod custody;
 pub mod dock;
 pub mod ingest;

@@ -1,2 +1,5 @@
 //! The `docket` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    docket::cli::main()
+}

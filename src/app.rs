@@ -1,0 +1,216 @@
+//! The daemon: what is started and stopped, and in which order.
+
+pub mod control;
+pub mod docks;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, SystemTime};
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::base::clock::SystemClock;
+use crate::base::config::{Config, Source};
+use crate::base::logging::{self, LogControl};
+use crate::base::{Cancel, Error, Kind, Result};
+use crate::ingest::aftercare::Aftercare;
+use crate::ingest::recover::recover;
+use crate::ingest::replicate::pay_owed;
+use crate::ingest::station::{Settings, Station};
+use control::Control;
+use docks::Docks;
+
+/// How often the daemon looks at its settings file, its volumes and its watchdog.
+const TICK: Duration = Duration::from_secs(2);
+/// How often what was archived is looked after where nothing happens.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// Runs the daemon until it is asked to stop (SIGTERM, SIGINT).
+///
+/// # Errors
+/// Whatever keeps it from starting; once it says that it is ready it ends without.
+pub fn run(source: &Source) -> Result<()> {
+    let config = source.load()?;
+    let log = logging::start(&config.log);
+    let data = config.data.clone();
+    let station = Arc::new(Station::open(config, Arc::new(SystemClock), "daemon".into())?);
+
+    // Nothing is watched, and nobody is told that we are ready, before the last run's work is whole.
+    let found = recover(&station)?;
+    tracing::info!(
+        "recovered: {} dockings closed, {} copies finished, {} wait for their card",
+        found.dockings,
+        found.finished,
+        found.again
+    );
+
+    let cancel = Cancel::new();
+    let (tidy, told) = channel();
+    let docks = Arc::new(Docks::new(Arc::clone(&station), cancel.clone(), tidy));
+    let aftercare = {
+        let (station, cancel) = (Arc::clone(&station), cancel.clone());
+        let look_after = move || look_after(&station, &told, &cancel);
+        std::thread::Builder::new().name("aftercare".into()).spawn(look_after).map_err(|e| fail(&e))?
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| fail(&e))?;
+    let served = runtime.block_on(async {
+        let control = Control::listen(&data)?;
+        tokio::spawn(control.serve(Arc::clone(&station), Arc::clone(&docks), cancel.clone()));
+        serve(source, &station, &docks, &log).await
+    });
+
+    // Stop: no new work, then what is under way, then the volumes and the catalogue.
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    cancel.cancel();
+    station.stop();
+    docks.join();
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    drop(docks);
+    let _ = aftercare.join();
+    tracing::info!("stopped");
+    served
+}
+
+fn fail(e: &std::io::Error) -> Error {
+    Error::new(Kind::of_io(e), format!("cannot start: {e}"))
+}
+
+async fn serve(source: &Source, station: &Arc<Station>, docks: &Arc<Docks>, log: &LogControl) -> Result<()> {
+    let mut term = signal(SignalKind::terminate()).map_err(|e| fail(&e))?;
+    let mut int = signal(SignalKind::interrupt()).map_err(|e| fail(&e))?;
+    let mut hup = signal(SignalKind::hangup()).map_err(|e| fail(&e))?;
+    let file = source.file();
+    let mut stamp = stamp_of(&file);
+    tend(docks).await;
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    tracing::info!("ready: {} docks, station {}", station.settings().config.docks.len(), file.display());
+    let mut tick = tokio::time::interval(TICK);
+    let mut ticks: u64 = 0;
+    loop {
+        let reload_now = tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            _ = hup.recv() => true,
+            () = docks.news.notified() => false,
+            _ = tick.tick() => {
+                let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+                ticks += 1;
+                if ticks.is_multiple_of(5) {
+                    look_at_volumes(station).await;
+                }
+                stamp_of(&file) != stamp
+            }
+        };
+        if reload_now {
+            stamp = stamp_of(&file);
+            reload(source, station, log);
+        }
+        tend(docks).await;
+    }
+}
+
+fn stamp_of(file: &PathBuf) -> Option<(SystemTime, u64)> {
+    let meta = std::fs::metadata(file).ok()?;
+    Some((meta.modified().ok()?, meta.len()))
+}
+
+/// Listing a dock can hang on a dying card reader: never on the runtime's own thread.
+async fn tend(docks: &Arc<Docks>) {
+    let docks = Arc::clone(docks);
+    let _ = tokio::task::spawn_blocking(move || docks.tend()).await;
+}
+
+/// A volume that was missing may be mounted now, a full one may have room.
+async fn look_at_volumes(station: &Arc<Station>) {
+    let station = Arc::clone(station);
+    let looked = tokio::task::spawn_blocking(move || {
+        for finisher in station.open_finishers() {
+            finisher.volume.has_room(0);
+        }
+        station.open_volumes().and_then(|()| station.note_volume_states())
+    });
+    if let Ok(Err(e)) = looked.await {
+        tracing::warn!("{e}");
+    }
+}
+
+/// Takes over what can be taken over in a running daemon, and says what needs a restart.
+fn reload(source: &Source, station: &Station, log: &LogControl) {
+    let now = station.settings();
+    let new = source.load().and_then(|mut config| {
+        for what in needs_restart(&now.config, &mut config) {
+            tracing::warn!("{what} has changed; that needs a restart of docket");
+        }
+        Settings::load(config)
+    });
+    match new {
+        Ok(new) if new.config == now.config && new.config.profiles.is_none() => {}
+        Ok(new) => {
+            log.set(&new.config.log);
+            station.set_settings(new);
+            tracing::info!("settings reloaded from {}", source.file().display());
+            if let Err(e) = station.open_volumes() {
+                tracing::warn!("{e}");
+            }
+        }
+        Err(e) => tracing::warn!("the settings stay as they were: {e}"),
+    }
+}
+
+/// Puts back what cannot change while the daemon runs; names it.
+fn needs_restart(now: &Config, new: &mut Config) -> Vec<String> {
+    let mut names = Vec::new();
+    if new.data != now.data {
+        new.data.clone_from(&now.data);
+        names.push("station.data".to_owned());
+    }
+    for volume in &mut new.volumes {
+        if let Some(old) = now.volumes.iter().find(|v| v.name == volume.name && *v != volume) {
+            names.push(format!("volume {}", volume.name));
+            volume.clone_from(old);
+        }
+    }
+    names
+}
+
+/// What follows archiving and hurries nobody: owed copies, container facts, takes.
+fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
+    let mut aftercare = Aftercare::new();
+    loop {
+        match told.recv_timeout(TIDY) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        while told.try_recv().is_ok() {}
+        if cancel.is_cancelled() {
+            return;
+        }
+        let done = pay_owed(station, cancel).and_then(|_| aftercare.look_after(station, cancel));
+        match done {
+            Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("{e}"),
+            _ => {}
+        }
+        aftercare.rest();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_keeps_what_needs_a_restart() {
+        let now = Config::defaults("/a".as_ref());
+        let mut new = Config { settle_seconds: 9, ..Config::defaults("/b".as_ref()) };
+        let names = needs_restart(&now, &mut new);
+        assert_eq!(names, ["station.data", "volume main"]);
+        assert_eq!((new.data, new.settle_seconds), ("/a".into(), 9));
+        assert_eq!(new.volumes, now.volumes);
+    }
+}

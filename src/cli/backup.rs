@@ -1,0 +1,45 @@
+//! `docket backup`: a checked copy of the catalogue.
+
+use std::path::PathBuf;
+
+use super::interrupt::on_interrupt;
+use super::words::t;
+use super::{Exit, StationArgs, look_into, output};
+use crate::base::Result;
+use crate::base::text::bytes;
+use crate::catalog::backup::backup;
+
+/// Copy the catalogue to a new file while the station works, and check the copy
+///
+/// The copy is opened again, its integrity and the whole custody chain are checked. Keep it on another
+/// machine, with the head that is printed. To restore: stop the daemon, put the file in the data
+/// directory as catalog.sqlite, run `docket fsck`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The file to write; it must not exist
+    file: PathBuf,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
+    let db = look_into(&args.config()?)?;
+    let cancel = on_interrupt();
+    let copied = backup(&db, &options.file, &cancel)?;
+    if options.json {
+        output::json(&copied)?;
+    } else {
+        output::line(&format!(
+            "{}: {}, {} {}, {} {}",
+            options.file.display(),
+            bytes(copied.bytes),
+            copied.recordings,
+            t("recordings", "个录音录像"),
+            copied.entries,
+            t("custody entries, checked", "条保管日志，已校验")
+        ))?;
+        output::line(&format!("{} {}", t("head", "链首"), copied.head))?;
+    }
+    Ok(Exit::Good)
+}

@@ -1,0 +1,234 @@
+//! `docket doctor`: what is wrong with a station's set-up, and how to mend it.
+
+use std::path::Path;
+
+use chrono::{Datelike, Utc};
+use nix::unistd::AccessFlags;
+use serde::Serialize;
+
+use super::words::t;
+use super::{Exit, StationArgs, look_into, output};
+use crate::archive::layout;
+use crate::archive::volume::{Look, Volume};
+use crate::base::config::Config;
+use crate::base::text::bytes;
+use crate::base::{Cancel, Error, Kind, Result};
+use crate::catalog::backup::integrity;
+use crate::catalog::volumes;
+use crate::dock::folder;
+use crate::ingest::station::{Settings, lock};
+use crate::media::worker::Worker;
+
+/// Check the station's set-up: settings, catalogue, volumes, docks, clock, FFmpeg
+///
+/// Each line is good, to be noticed, or wrong, and what is wrong comes with what to do. Nothing is
+/// changed. Exit status 3: something is wrong.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    /// `good`, `notice` or `wrong`.
+    level: &'static str,
+    about: String,
+    text: String,
+    next: Option<String>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn good(&mut self, about: &str, text: impl Into<String>) {
+        self.0.push(Finding { level: "good", about: about.into(), text: text.into(), next: None });
+    }
+
+    fn notice(&mut self, about: &str, text: impl Into<String>, next: &str) {
+        self.0.push(Finding {
+            level: "notice",
+            about: about.into(),
+            text: text.into(),
+            next: Some(next.into()),
+        });
+    }
+
+    fn wrong(&mut self, about: &str, e: &Error) {
+        let next = e.advice().map(str::to_owned);
+        self.0.push(Finding { level: "wrong", about: about.into(), text: e.what().to_owned(), next });
+    }
+
+    fn take<T>(&mut self, about: &str, result: Result<T>) -> Option<T> {
+        result.map_err(|e| self.wrong(about, &e)).ok()
+    }
+}
+
+pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
+    let mut all = Findings::default();
+    let source = args.source()?;
+    let settings = t("settings", "设置");
+    if let Some(config) = all.take(settings, source.load()) {
+        match source.file() {
+            file if file.exists() => all.good(settings, file.display().to_string()),
+            file => all.notice(
+                settings,
+                format!("no {}; the defaults hold", file.display()),
+                "docket init writes one",
+            ),
+        }
+        if let Some(loaded) = all.take(t("profiles", "卡型"), Settings::load(config.clone())) {
+            all.good(
+                t("profiles", "卡型"),
+                loaded.profiles.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(" "),
+            );
+        }
+        check_clock(&mut all);
+        check_catalogue(&mut all, &config);
+        check_daemon(&mut all, &config);
+        check_volumes(&mut all, &config);
+        check_docks(&mut all, &config);
+        check_ffmpeg(&mut all, &config);
+    }
+    let wrong = all.0.iter().filter(|f| f.level == "wrong").count();
+    if options.json {
+        output::json(&all.0)?;
+    } else {
+        for f in &all.0 {
+            let mark = match f.level {
+                "good" => "✓",
+                "notice" => "·",
+                _ => "✗",
+            };
+            output::line(&format!("{mark} {}: {}", f.about, f.text))?;
+            if let Some(next) = &f.next {
+                output::line(&format!("    {}: {next}", t("next", "处理")))?;
+            }
+        }
+        match wrong {
+            0 => output::line(t("The set-up is good.", "配置正常。"))?,
+            n => output::line(&format!("{n} {}", t("things are wrong", "项有问题")))?,
+        }
+    }
+    Ok(if wrong == 0 { Exit::Good } else { Exit::Attention })
+}
+
+fn check_clock(all: &mut Findings) {
+    let (about, now) = (t("clock", "时钟"), Utc::now());
+    if (2025..2036).contains(&now.year()) {
+        all.good(about, output::time(now.timestamp_millis()));
+    } else {
+        let what = format!("this machine believes it is {}", now.format("%F"));
+        all.wrong(
+            about,
+            &Error::new(Kind::Invalid, what)
+                .next("set the clock; run a time service (chrony, systemd-timesyncd)"),
+        );
+    }
+}
+
+fn check_catalogue(all: &mut Findings, config: &Config) {
+    let about = t("catalogue", "目录库");
+    let checked = look_into(config).and_then(|db| integrity(&db));
+    if all.take(about, checked).is_some() {
+        all.good(about, config.data.display().to_string());
+    }
+    if nix::unistd::access(&config.data, AccessFlags::W_OK).is_err() && config.data.exists() {
+        let what = format!("{} cannot be written to by this user", config.data.display());
+        all.wrong(
+            about,
+            &Error::new(Kind::Invalid, what).next("run as the station's user, or chown the directory to it"),
+        );
+    }
+}
+
+fn check_daemon(all: &mut Findings, config: &Config) {
+    let about = t("daemon", "守护进程");
+    match lock(&config.data) {
+        Err(e) if e.kind() == Kind::Busy => {
+            all.good(about, t("a docket holds the station", "本站正由 docket 使用"))
+        }
+        Err(_) => {}
+        Ok(_) => all.notice(about, t("not running", "未运行"), "systemctl start docket, or docket run"),
+    }
+}
+
+fn check_volumes(all: &mut Findings, config: &Config) {
+    for volume in &config.volumes {
+        let about = format!("{} {}", t("volume", "存储卷"), volume.name);
+        let expected = look_into(config).and_then(|db| volumes::id_of(&db, &volume.name)).ok().flatten();
+        let Some(look) = all.take(&about, Look::open(volume, expected.as_deref())) else { continue };
+        if nix::unistd::access(&volume.path.join(layout::INCOMING), AccessFlags::W_OK).is_err() {
+            let what = format!("{} cannot be written to by this user", volume.path.display());
+            all.wrong(
+                &about,
+                &Error::new(Kind::Invalid, what)
+                    .next("chown it to the station's user; is it mounted read-only?"),
+            );
+            continue;
+        }
+        let Some((free, size)) = all.take(&about, look.dir.space()) else { continue };
+        if free < volume.reserve {
+            let what = format!(
+                "full: {} free of {}, {} kept in reserve",
+                bytes(free),
+                bytes(size),
+                bytes(volume.reserve)
+            );
+            all.wrong(
+                &about,
+                &Error::new(Kind::NoSpace, what)
+                    .next("make room, or add a [[volume]] and name it in archive_to"),
+            );
+        } else {
+            all.good(&about, format!("{}, {} free of {}", volume.path.display(), bytes(free), bytes(size)));
+        }
+        if let (Ok(this), Ok(up)) =
+            (std::fs::metadata(&volume.path), std::fs::metadata(volume.path.join("..")))
+            && std::os::unix::fs::MetadataExt::dev(&this) == std::os::unix::fs::MetadataExt::dev(&up)
+        {
+            all.notice(
+                &about,
+                t("shares its file system with others", "与其他数据共用文件系统"),
+                "a file system of its own keeps other programs from filling it",
+            );
+        }
+        if Volume::marker(&volume.path).is_ok_and(|m| m.name != volume.name) {
+            all.notice(
+                &about,
+                "its marker bears another name",
+                "that is fine after renaming it in docket.toml",
+            );
+        }
+    }
+}
+
+fn check_docks(all: &mut Findings, config: &Config) {
+    for dock in &config.docks {
+        let about = format!("{} {}", t("dock", "采集口"), dock.name);
+        if let Some(cards) = all.take(&about, folder::cards(&dock.path)) {
+            all.good(&about, format!("{}, {} {}", dock.path.display(), cards.len(), t("cards now", "张卡")));
+        }
+        let watch = folder::watch(&dock.path, false, || {});
+        if watch.is_none() && dock.path.is_dir() {
+            all.notice(
+                &about,
+                "the kernel gives no notices for it",
+                "cards are found by looking every rescan_seconds; raise fs.inotify.max_user_watches",
+            );
+        }
+    }
+}
+
+fn check_ffmpeg(all: &mut Findings, config: &Config) {
+    let about = "FFmpeg";
+    let mut worker = Worker::new("/proc/self/exe".into(), std::time::Duration::from_secs(20));
+    // Any file does: the child has to answer, not to like it.
+    let file = config.data.join(crate::ingest::station::CATALOG);
+    let path: &Path = if file.exists() { &file } else { Path::new("/proc/self/exe") };
+    if all.take(about, worker.probe(path, &Cancel::new())).is_some() {
+        all.good(about, t("the media worker answers", "媒体进程正常"));
+    }
+}

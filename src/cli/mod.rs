@@ -1,0 +1,165 @@
+//! The commands: one file each, over the rooms below.
+
+mod backup;
+mod custody;
+mod demo;
+mod demo_cards;
+mod doctor;
+mod fsck;
+mod ingest;
+mod init;
+mod interrupt;
+mod man;
+mod output;
+mod rebuild;
+mod recordings;
+mod run;
+mod status;
+mod verify;
+mod words;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::base::config::{Config, Source};
+use crate::base::{Error, Kind, Result};
+use crate::catalog;
+use crate::ingest::station::CATALOG;
+
+/// How a command ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything is as it should be.
+    Good,
+    /// It was done, and something it found needs a person.
+    Attention,
+}
+
+/// Exit status of [`Exit::Attention`].
+const ATTENTION: u8 = 3;
+
+#[derive(Parser)]
+#[command(
+    name = "docket",
+    version,
+    about = "Body-camera ingestion station: footage docks, and lands on the docket",
+    after_help = "Exit status: 0 done; 1 could not be done; 2 wrong usage; 3 done, but something needs a \
+                  person; 130 stopped by Ctrl-C.\nEvery command has its own --help. Start with: docket demo",
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    station: StationArgs,
+    /// Language of tables and messages; the locale decides otherwise
+    #[arg(long, global = true, value_parser = ["en", "zh"])]
+    lang: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which station a command is about.
+#[derive(Args)]
+struct StationArgs {
+    /// The station's data directory
+    #[arg(long, global = true, env = "DOCKET_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A settings file elsewhere than DIR/docket.toml
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
+}
+
+impl StationArgs {
+    fn source(&self) -> Result<Source> {
+        match (&self.config, &self.data) {
+            (Some(file), _) => Ok(Source::File(file.clone())),
+            (None, Some(dir)) => Ok(Source::Data(dir.clone())),
+            (None, None) => Err(Error::new(Kind::Invalid, "which station?")
+                .next("name its data directory: --data DIR, or DOCKET_DATA=DIR in the environment")),
+        }
+    }
+
+    fn config(&self) -> Result<Config> {
+        self.source()?.load()
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Run(run::Args),
+    Ingest(ingest::Args),
+    Status(status::Args),
+    Recordings(recordings::Args),
+    Verify(verify::Args),
+    Fsck(fsck::Args),
+    Rebuild(rebuild::Args),
+    Backup(backup::Args),
+    Doctor(doctor::Args),
+    Custody(custody::Args),
+    Demo(demo::Args),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    Man(man::Args),
+    /// The child process that reads media; docket starts it by itself
+    #[command(hide = true)]
+    MediaWorker,
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    words::choose(cli.lang.as_deref());
+    let station = &cli.station;
+    let done = match cli.command {
+        Command::Init(args) => init::run(station, &args),
+        Command::Run(args) => run::run(station, &args),
+        Command::Ingest(args) => ingest::run(station, &args),
+        Command::Status(args) => status::run(station, &args),
+        Command::Recordings(args) => recordings::run(station, &args),
+        Command::Verify(args) => verify::run(station, &args),
+        Command::Fsck(args) => fsck::run(station, &args),
+        Command::Rebuild(args) => rebuild::run(station, &args),
+        Command::Backup(args) => backup::run(station, &args),
+        Command::Doctor(args) => doctor::run(station, &args),
+        Command::Custody(args) => custody::run(station, &args),
+        Command::Demo(args) => demo::run(station, &args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "docket", &mut std::io::stdout());
+            Ok(Exit::Good)
+        }
+        Command::Man(args) => man::run(&args),
+        Command::MediaWorker => crate::media::child::serve().map(|()| Exit::Good),
+    };
+    match done {
+        Ok(Exit::Good) => ExitCode::SUCCESS,
+        Ok(Exit::Attention) => ExitCode::from(ATTENTION),
+        Err(e) => {
+            eprintln!("docket: {e}");
+            ExitCode::from(if e.kind() == Kind::Cancelled { 130 } else { 1 })
+        }
+    }
+}
+
+/// The catalogue for looking only, beside a running daemon or without one.
+fn look_into(config: &Config) -> Result<Connection> {
+    let path = config.data.join(CATALOG);
+    if !path.exists() {
+        return Err(Error::new(Kind::NotFound, format!("there is no station in {}", config.data.display()))
+            .next("`docket init --data DIR` makes one; --data or DOCKET_DATA names another"));
+    }
+    catalog::connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// In whose name a command makes changes.
+fn actor() -> String {
+    let uid = nix::unistd::getuid();
+    let name = nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |u| u.name);
+    format!("command:{name}")
+}

@@ -1,0 +1,76 @@
+//! How commands print: tables for people, JSON for scripts.
+
+use std::io::{IsTerminal, Write};
+
+use chrono::{DateTime, Local};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use crate::base::clock::from_ms;
+use crate::base::{Error, Kind, Result};
+
+/// Prints one JSON value, indented.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::new(Kind::Invalid, format!("cannot write JSON: {e}")))?;
+    line(&text)
+}
+
+/// Prints a line; a reader that has gone away (`| head`) ends the command quietly.
+pub fn line(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) => Err(Error::new(Kind::of_io(&e), format!("cannot print: {e}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// A table without lines but under its head, as wide as the terminal.
+pub fn table(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(head.iter().map(|h| h.to_owned()));
+    if !std::io::stdout().is_terminal() {
+        table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    } else {
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    }
+    table
+}
+
+/// Aligns columns of numbers to the right.
+pub fn right(table: &mut Table, columns: &[usize]) {
+    for &i in columns {
+        if let Some(column) = table.column_mut(i) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// Prints a table without the blanks at its lines' ends.
+pub fn print_table(table: &Table) -> Result<()> {
+    for row in table.to_string().lines() {
+        line(row.trim_end())?;
+    }
+    Ok(())
+}
+
+/// A time of the catalogue, station time.
+pub fn time(ms: i64) -> String {
+    from_ms(ms).with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A time of an RFC 3339 text, station time.
+pub fn time_of(text: &str) -> String {
+    DateTime::parse_from_rfc3339(text)
+        .map_or_else(|_| text.to_owned(), |t| t.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+/// A time span in seconds as people read it.
+pub fn span(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0..60 => format!("{:.1} s", seconds.max(0.0)),
+        60..3600 => format!("{}:{:02} min", whole / 60, whole % 60),
+        _ => format!("{}:{:02} h", whole / 3600, whole % 3600 / 60),
+    }
+}

@@ -1,0 +1,287 @@
+//! `docket recordings`: the archive's list, and one recording with all that is known of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use super::words::{self, t};
+use super::{Exit, StationArgs, custody, look_into, output};
+use crate::base::clock::{from_ms, rfc3339};
+use crate::base::config::Config;
+use crate::base::text::{bytes, hex, show};
+use crate::base::{Error, Kind, Result};
+use crate::catalog::recordings::{self, Copy, Filter, Recording};
+use crate::catalog::{jobs, volumes};
+use crate::custody::log;
+
+/// List recordings, or show one with its whole custody history
+#[derive(clap::Args)]
+pub struct Args {
+    /// A recording's id, or the end of it: show that one
+    id: Option<String>,
+    /// Only of this recorder
+    #[arg(long, value_name = "ID")]
+    recorder: Option<String>,
+    /// Only those filed under this day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    day: Option<String>,
+    /// Only those in this state; the states of unfinished work are possible too
+    #[arg(long, value_parser = STATES)]
+    state: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const STATES: [&str; 10] = [
+    "archived",
+    "damaged",
+    "missing",
+    "planned",
+    "copying",
+    "copied",
+    "verified",
+    "retry",
+    "failed",
+    "quarantined",
+];
+
+/// A day as the catalogue writes it.
+pub fn day(text: &str) -> Result<String, String> {
+    chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .map(|d| d.format("%Y-%m-%d").to_string())
+        .map_err(|_| "a day is written like 2026-11-23".to_owned())
+}
+
+/// Where volumes lie: as configured now, else where they were last.
+pub struct Places(BTreeMap<String, (String, PathBuf)>);
+
+impl Places {
+    /// Reads them.
+    pub fn new(db: &Connection, config: &Config) -> Result<Self> {
+        let place = |v: volumes::VolumeRow| {
+            let configured = config.volumes.iter().find(|c| c.name == v.name).map(|c| c.path.clone());
+            (v.id, (v.name, configured.unwrap_or_else(|| v.path.into())))
+        };
+        Ok(Self(volumes::all(db)?.into_iter().map(place).collect()))
+    }
+
+    /// A volume's name.
+    pub fn name<'a>(&'a self, volume: &'a str) -> &'a str {
+        self.0.get(volume).map_or(volume, |(name, _)| name)
+    }
+
+    /// The absolute path of a file on a volume.
+    pub fn path(&self, volume: &str, path: &str) -> PathBuf {
+        self.0.get(volume).map_or_else(|| PathBuf::from(path), |(_, root)| root.join(path))
+    }
+
+    /// The absolute path of the best copy.
+    pub fn best(&self, copies: &[Copy]) -> Option<String> {
+        let good = copies.iter().find(|c| c.state == "archived").or(copies.first())?;
+        Some(show(self.path(&good.volume, &good.path).as_os_str()))
+    }
+}
+
+pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
+    let config = args.config()?;
+    let db = look_into(&config)?;
+    let places = Places::new(&db, &config)?;
+    match &options.id {
+        Some(id) => show_one(&db, &places, id, options.json),
+        None => list(&db, &places, options),
+    }
+}
+
+/// A recording as JSON.
+pub fn value(r: &Recording, copies: &[Copy], places: &Places) -> Value {
+    let parsed = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
+    let copies_json: Vec<Value> = copies
+        .iter()
+        .map(|c| {
+            json!({ "volume": places.name(&c.volume), "state": c.state, "how": c.how,
+                "path": show(places.path(&c.volume, &c.path).as_os_str()),
+                "verified_at": c.verified_at.map(|ms| rfc3339(from_ms(ms))) })
+        })
+        .collect();
+    json!({
+        "id": r.id, "state": r.state, "recorder": r.recorder, "kind": r.kind, "size": r.size,
+        "sha256": hex(&r.sha256), "sm3": r.sm3.as_deref().map(hex), "path": places.best(copies),
+        "source_path": show(OsStr::from_bytes(&r.source_path)), "day": r.day,
+        "taken_at": rfc3339(from_ms(r.taken_at)), "archived_at": rfc3339(from_ms(r.archived_at)),
+        "mtime_ns": r.mtime_ns.to_string(), "copies": copies_json, "facts": parsed(&r.facts),
+        "media": r.probed.as_deref().map(parsed), "take": r.take, "segment": r.segment,
+    })
+}
+
+fn unfinished(db: &Connection, options: &Args) -> Result<Vec<Value>> {
+    let Some(state) = &options.state else { return Ok(Vec::new()) };
+    let fits = |j: &jobs::Job| {
+        j.state == *state
+            && options.recorder.as_ref().is_none_or(|r| *r == j.recorder)
+            && options.day.as_ref().is_none_or(|d| *d == recordings::day_of(j.taken_at))
+    };
+    let one = |j: jobs::Job| {
+        json!({ "id": j.recording, "state": j.state, "recorder": j.recorder, "kind": j.kind, "size": j.size,
+            "sha256": j.sha256.as_deref().map(hex), "path": Value::Null, "reason": j.reason,
+            "source_path": show(OsStr::from_bytes(&j.source_path)) })
+    };
+    Ok(jobs::all(db)?.into_iter().filter(fits).map(one).collect())
+}
+
+fn list(db: &Connection, places: &Places, options: &Args) -> Result<Exit> {
+    let filter =
+        Filter { recorder: options.recorder.clone(), day: options.day.clone(), state: options.state.clone() };
+    let unfinished = unfinished(db, options)?;
+    if options.json {
+        // One by one: an archive may hold a million.
+        let mut first = true;
+        let mut print = |value: &Value| {
+            let text = serde_json::to_string(value).unwrap_or_default();
+            let lead = if std::mem::take(&mut first) { "[" } else { "," };
+            output::line(&format!("{lead}{text}"))
+        };
+        recordings::list(db, &filter, &mut |r| print(&value(&r, &recordings::copies(db, &r.id)?, places)))?;
+        unfinished.iter().try_for_each(&mut print)?;
+        output::line(if first { "[]" } else { "]" })?;
+        return Ok(Exit::Good);
+    }
+    let (mut count, mut size) = (0_u64, 0);
+    let mut page = table();
+    recordings::list(db, &filter, &mut |r| {
+        count += 1;
+        size += r.size;
+        page.add_row([
+            crate::base::ids::short(&r.id).to_owned(),
+            output::time(r.taken_at),
+            r.recorder.clone(),
+            words::state(&r.state).to_owned(),
+            bytes(r.size),
+            duration(&r),
+            hex(&r.sha256[..6.min(r.sha256.len())]),
+            show(OsStr::from_bytes(&r.source_path)),
+        ]);
+        if count.is_multiple_of(1000) {
+            output::print_table(&std::mem::replace(&mut page, table()))?;
+        }
+        Ok(())
+    })?;
+    output::print_table(&page)?;
+    for job in &unfinished {
+        let text = |key: &str| job[key].as_str().unwrap_or_default();
+        output::line(&format!("{} {} {}", text("recorder"), text("source_path"), text("reason")))?;
+    }
+    output::line(&format!("{count} {}, {}", t("recordings", "个录音录像"), bytes(size)))?;
+    Ok(Exit::Good)
+}
+
+fn table() -> comfy_table::Table {
+    let mut table = output::table(&[
+        "id",
+        t("taken", "摄录时间"),
+        t("recorder", "记录仪"),
+        t("state", "状态"),
+        t("size", "大小"),
+        t("plays", "时长"),
+        "sha256",
+        t("name on the card", "卡上文件名"),
+    ]);
+    output::right(&mut table, &[4, 5]);
+    table
+}
+
+/// How long it plays, as far as is known.
+pub fn duration(r: &Recording) -> String {
+    let media: Value = r.probed.as_deref().and_then(|p| serde_json::from_str(p).ok()).unwrap_or_default();
+    match (media["verdict"].as_str(), media["facts"]["duration_ms"].as_u64()) {
+        (Some("unplayable"), _) => t("cut off", "不完整").to_owned(),
+        (_, Some(ms)) => output::span(ms as f64 / 1000.0),
+        _ => String::new(),
+    }
+}
+
+fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result<Exit> {
+    let r = recordings::find(db, id)?;
+    let copies = recordings::copies(db, &r.id)?;
+    let history = log::history(db, &format!("recording:{}", r.id))?;
+    if history.is_empty() {
+        return Err(Error::new(Kind::Integrity, format!("recording {} has no custody history", r.id))
+            .next("`docket custody verify` checks the log"));
+    }
+    let mut all = value(&r, &copies, places);
+    if as_json {
+        all["custody"] = history.iter().map(custody::value).collect();
+        output::json(&all)?;
+        return Ok(Exit::Good);
+    }
+    let rows = [
+        ("id", r.id.clone()),
+        (t("state", "状态"), words::state(&r.state).to_owned()),
+        (t("recorder", "记录仪"), r.recorder.clone()),
+        (t("name on the card", "卡上文件名"), show(OsStr::from_bytes(&r.source_path))),
+        (t("kind", "类型"), r.kind.clone()),
+        (t("size", "大小"), format!("{} ({} B)", bytes(r.size), r.size)),
+        ("SHA-256", hex(&r.sha256)),
+        ("SM3", r.sm3.as_deref().map(hex).unwrap_or_default()),
+        (
+            t("taken", "摄录时间"),
+            format!("{} ({})", output::time(r.taken_at), all["facts"]["time_rule"].as_str().unwrap_or("?")),
+        ),
+        (t("archived", "归档时间"), output::time(r.archived_at)),
+        (t("media", "媒体"), media_line(&all["media"])),
+        (t("flags", "标注"), flags(&all["facts"]["flags"])),
+        (
+            t("take", "连续段"),
+            r.take.as_ref().map_or_else(String::new, |take| format!("{} of {take}", r.segment.unwrap_or(1))),
+        ),
+    ];
+    for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
+        output::line(&format!("{name:<18}{text}"))?;
+    }
+    for c in &copies {
+        let read = c.verified_at.map_or_else(String::new, |ms| {
+            format!(" ({} {}, {})", t("read back", "回读"), output::time(ms), c.how.as_deref().unwrap_or("?"))
+        });
+        let path: PathBuf = places.path(&c.volume, &c.path);
+        output::line(&format!(
+            "{:<18}{} {}{read}",
+            places.name(&c.volume),
+            words::state(&c.state),
+            Path::display(&path)
+        ))?;
+    }
+    output::line("")?;
+    custody::print(&history)?;
+    Ok(Exit::Good)
+}
+
+fn flags(list: &Value) -> String {
+    let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")
+}
+
+fn media_line(media: &Value) -> String {
+    let facts = &media["facts"];
+    let mut parts = Vec::new();
+    if let Some(ms) = facts["duration_ms"].as_u64() {
+        parts.push(output::span(ms as f64 / 1000.0));
+    }
+    if let (Some(codec), Some(w), Some(h)) = (
+        facts["video"]["codec"].as_str(),
+        facts["video"]["width"].as_u64(),
+        facts["video"]["height"].as_u64(),
+    ) {
+        parts.push(format!("{codec} {w}×{h}"));
+    }
+    if let Some(codec) = facts["audio"]["codec"].as_str() {
+        parts.push(codec.to_owned());
+    }
+    if let Some(why) = media["reason"].as_str() {
+        parts.push(why.to_owned());
+    }
+    parts.join(", ")
+}

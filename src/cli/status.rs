@@ -1,0 +1,231 @@
+//! `docket status`: how the station stands, in one screen.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::words::{self, t};
+use super::{Exit, StationArgs, look_into, output};
+use crate::app::control::{self, Ask, Tell};
+use crate::base::durable_fs::Dir;
+use crate::base::text::{bytes, hex, show};
+use crate::base::{Cancel, Result};
+use crate::catalog::dockings::{self, Docking};
+use crate::catalog::jobs::{self, Job};
+use crate::catalog::volumes::{self, VolumeRow};
+use crate::catalog::{left, recordings};
+use crate::custody::log;
+use crate::ingest::progress::Snapshot;
+
+/// Files named one by one; more are counted.
+const NAMED: usize = 20;
+
+/// Show how the station stands: daemon, volumes, dockings, and what is not archived and why
+///
+/// Exit status 3: a volume, a docking or a recording needs a person.
+#[derive(clap::Args)]
+pub struct Args {
+    /// How many of the newest dockings
+    #[arg(long, default_value_t = 8)]
+    dockings: u32,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
+    let config = args.config()?;
+    let db = look_into(&config)?;
+    let mut stays = None;
+    let asked = control::ask(&config.data, &Ask::Stays {}, &Cancel::new(), &mut |told| {
+        if let Tell::Stays(list) = told {
+            stays = Some(list);
+        }
+    });
+    let volumes = volumes::all(&db)?;
+    let dockings = dockings::newest(&db, options.dockings)?;
+    let unfinished = jobs::all(&db)?;
+    let (count, size, not_well) = recordings::totals(&db)?;
+    let (entries, head) = log::head(&db)?;
+    let well = not_well == 0
+        && volumes.iter().all(|v| v.state == "online")
+        && !unfinished.iter().any(|j| matches!(j.state.as_str(), "retry" | "failed" | "quarantined"));
+    let exit = if well { Exit::Good } else { Exit::Attention };
+    if options.json {
+        let free = |v: &VolumeRow| Dir::open(Path::new(&v.path)).and_then(|d| d.space()).ok();
+        let volumes: Vec<Value> = volumes
+            .iter()
+            .map(|v| {
+                let space = free(v);
+                json!({ "id": v.id, "name": v.name, "path": v.path, "state": v.state, "reason": v.reason,
+                    "owed": v.owed, "free": space.map(|s| s.0), "size": space.map(|s| s.1) })
+            })
+            .collect();
+        let unfinished: Vec<Value> = unfinished.iter().map(job_json).collect();
+        output::json(&json!({
+            "data": config.data.display().to_string(), "daemon": stays.is_some(), "well": well,
+            "stays": stays.unwrap_or_default(), "volumes": volumes, "dockings": dockings,
+            "recordings": { "count": count, "bytes": size, "not_well": not_well },
+            "unfinished": unfinished, "custody": { "entries": entries, "head": hex(&head) },
+        }))?;
+        return Ok(exit);
+    }
+    let daemon = match (&stays, asked) {
+        (Some(_), _) => t("running", "运行中").to_owned(),
+        (None, Err(e)) => e.what().to_owned(),
+        (None, Ok(_)) => t("not running (start it: docket run)", "未运行（启动：docket run）").to_owned(),
+    };
+    output::line(&format!("{}  {}", t("station", "工作站"), config.data.display()))?;
+    output::line(&format!("{}   {daemon}", t("daemon", "守护进程")))?;
+    output::line(&format!(
+        "{}  {count} {}, {}; {not_well} {}",
+        t("archive", "归档"),
+        t("recordings", "个录音录像"),
+        bytes(size),
+        t("damaged or missing", "个损坏或缺失")
+    ))?;
+    output::line(&format!(
+        "{}  {entries} {} {}",
+        t("custody", "保管日志"),
+        t("entries, head", "条，链首"),
+        hex(&head)
+    ))?;
+    print_volumes(&volumes)?;
+    print_stays(stays.as_deref().unwrap_or_default())?;
+    print_dockings(&dockings)?;
+    if let Some(d) = dockings.iter().find(|d| d.counts.left > 0) {
+        let list = left::of_docking(&db, d.id, NAMED as u32)?;
+        output::line(&format!(
+            "\n{} {}:",
+            t("left on the card by rule, docking", "按规则未采集，接入"),
+            d.id
+        ))?;
+        for (path, why) in &list {
+            output::line(&format!("  {}: {why}", show(OsStr::from_bytes(path))))?;
+        }
+        more(d.counts.left as usize, list.len())?;
+    }
+    print_unfinished(&unfinished)?;
+    Ok(exit)
+}
+
+fn more(all: usize, shown: usize) -> Result<()> {
+    match all.saturating_sub(shown) {
+        0 => Ok(()),
+        n => {
+            output::line(&format!("  … {n} {}", t("more (--json lists all)", "个未列出（--json 列出全部）")))
+        }
+    }
+}
+
+fn job_json(job: &Job) -> Value {
+    json!({ "id": job.recording, "recorder": job.recorder, "state": job.state, "reason": job.reason,
+        "source_path": show(OsStr::from_bytes(&job.source_path)), "size": job.size, "docking": job.docking })
+}
+
+fn print_volumes(volumes: &[VolumeRow]) -> Result<()> {
+    output::line("")?;
+    let mut table = output::table(&[
+        t("volume", "存储卷"),
+        t("state", "状态"),
+        t("free", "可用"),
+        t("size", "容量"),
+        t("copies owed", "待补副本"),
+        t("where", "位置"),
+    ]);
+    output::right(&mut table, &[2, 3, 4]);
+    for v in volumes {
+        let space = Dir::open(Path::new(&v.path)).and_then(|d| d.space()).ok();
+        let amount = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), bytes);
+        table.add_row([
+            v.name.clone(),
+            words::state(&v.state).to_owned(),
+            amount(space.map(|s| s.0)),
+            amount(space.map(|s| s.1)),
+            v.owed.to_string(),
+            v.path.clone(),
+        ]);
+    }
+    output::print_table(&table)?;
+    for v in volumes {
+        if let Some(reason) = &v.reason {
+            output::line(&format!("  ! {}: {reason}", v.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn print_stays(stays: &[(String, Snapshot)]) -> Result<()> {
+    for (card, s) in stays {
+        let (en, zh) = s.phase.words();
+        output::line(&format!(
+            "  {card}: {}, {}/{} {}, {}/{}",
+            t(en, zh),
+            s.files_done,
+            s.files_total,
+            t("files", "个文件"),
+            bytes(s.bytes_read),
+            bytes(s.bytes_total)
+        ))?;
+    }
+    Ok(())
+}
+
+fn print_dockings(dockings: &[Docking]) -> Result<()> {
+    if dockings.is_empty() {
+        return output::line(&format!("\n{}", t("No recorder was docked yet.", "尚无记录仪接入。")));
+    }
+    output::line("")?;
+    let mut table = output::table(&[
+        t("docking", "接入"),
+        t("recorder", "记录仪"),
+        t("since", "开始时间"),
+        t("state", "状态"),
+        t("archived", "已归档"),
+        t("known", "此前已有"),
+        t("left", "未采集"),
+        t("failed", "失败"),
+        t("profile", "卡型"),
+    ]);
+    output::right(&mut table, &[0, 4, 5, 6, 7]);
+    for d in dockings {
+        table.add_row([
+            d.id.to_string(),
+            d.recorder.clone().unwrap_or_default(),
+            output::time_of(&d.started_at),
+            words::state(&d.state).to_owned(),
+            d.counts.archived.to_string(),
+            (d.counts.known + d.counts.duplicates).to_string(),
+            d.counts.left.to_string(),
+            d.counts.failed.to_string(),
+            d.profile.clone().unwrap_or_default(),
+        ]);
+    }
+    output::print_table(&table)?;
+    for d in dockings {
+        if let Some(reason) = &d.reason {
+            output::line(&format!("  ! {} {}: {reason}", t("docking", "接入"), d.id))?;
+        }
+    }
+    Ok(())
+}
+
+fn print_unfinished(jobs: &[Job]) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    output::line(&format!("\n{}", t("Not archived yet, and why:", "尚未归档及原因：")))?;
+    for job in jobs.iter().take(NAMED) {
+        output::line(&format!(
+            "  {} {} ({}): {}{}",
+            job.recorder,
+            show(OsStr::from_bytes(&job.source_path)),
+            bytes(job.size),
+            words::state(&job.state),
+            job.reason.as_ref().map_or_else(String::new, |r| format!(": {r}")),
+        ))?;
+    }
+    more(jobs.len(), NAMED.min(jobs.len()))
+}
