@@ -138,7 +138,8 @@ pub fn open_of(db: &Connection, recorder: &str, path: &[u8]) -> Result<Option<Jo
 pub fn adopt(tx: &Connection, id: i64, docking: i64) -> Result<()> {
     tx.prepare_cached(
         "UPDATE job SET docking = ?2, attempts = 0, reason = NULL,
-           state = CASE state WHEN 'retry' THEN 'planned' ELSE state END
+           state = CASE WHEN state <> 'retry' THEN state
+             WHEN EXISTS (SELECT 1 FROM job_block WHERE job = job.id) THEN 'copying' ELSE 'planned' END
          WHERE id = ?1 AND NOT (docking = ?2 AND state = 'retry')",
     )?
     .execute(params![id, docking])?;

@@ -5,36 +5,26 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::copy::{Copied, Copier, mtime_ns};
-use super::digests::Digests;
 use super::finish::{Finisher, Outcome, Settled, Ticket};
+use super::plan::{Planner, identify, sample};
 use super::progress::{Phase, Progress};
 use super::resume::find_start;
 use super::station::{Claim, Settings, Station};
-use crate::archive::layout;
-use crate::base::clock::{from_ms, to_ms};
-use crate::base::durable_fs::read_at;
+use crate::base::clock::to_ms;
 use crate::base::text::show;
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::card::naming::{NameFacts, safe};
-use crate::card::plan::{Decision, Known, Seen, plan_file};
-use crate::card::profile::Profile;
-use crate::card::times::{Times, choose};
-use crate::card::walk::{Card, Directory, walk};
+use crate::card::walk::{Card, walk};
 use crate::catalog::dockings::{self, Begin, Counts};
-use crate::catalog::jobs::{self, Job, NewJob};
-use crate::catalog::{left, recordings};
+use crate::catalog::jobs::{self, Job};
 
-/// Names looked at to tell the profile and the recorder.
-const SAMPLE: usize = 4096;
 /// Planned files written to the catalogue at once.
 const PAGE: u32 = 256;
 /// How often a volume without room is looked at again.
@@ -76,10 +66,8 @@ pub struct Docking<'a> {
     station: &'a Station,
     settings: Arc<Settings>,
     request: Request,
-    card: Card,
+    planner: Planner<'a>,
     began_empty: bool,
-    profile: Profile,
-    recorder: String,
     _claim: Claim<'a>,
     id: i64,
     begun: Instant,
@@ -90,8 +78,6 @@ pub struct Docking<'a> {
     /// Copies handed to finishers and not settled yet.
     under_way: usize,
     problems: BTreeMap<String, String>,
-    /// Files in doubt that were read and found known: once in a stay is enough.
-    rechecked: HashSet<(PathBuf, u64, i64)>,
 }
 
 /// A whole stay of a card that will not change meanwhile: look, copy, finish, close.
@@ -135,9 +121,15 @@ impl<'a> Docking<'a> {
             settings: Arc::clone(&settings),
             began_empty: sample.is_empty(),
             request,
-            card,
-            profile,
-            recorder: recorder.0,
+            planner: Planner {
+                station,
+                card,
+                profile,
+                recorder: recorder.0,
+                docking: id,
+                cancel: cancel.clone(),
+                rechecked: HashSet::new(),
+            },
             _claim: claim,
             id,
             begun: Instant::now(),
@@ -147,24 +139,23 @@ impl<'a> Docking<'a> {
             settled: channel(),
             under_way: 0,
             problems: BTreeMap::new(),
-            rechecked: HashSet::new(),
         })
     }
 
     /// The recorder it is taken for.
     pub fn recorder(&self) -> &str {
-        &self.recorder
+        &self.planner.recorder
     }
 
     /// Whether profile and recorder were told from an empty card that has files now: the stay
     /// should be closed and begun anew.
     pub fn was_begun_too_early(&self) -> bool {
-        self.began_empty && sample(&self.card).is_ok_and(|names| !names.is_empty())
+        self.began_empty && sample(&self.planner.card).is_ok_and(|names| !names.is_empty())
     }
 
     /// Whether the card is still there.
     pub fn card_is_here(&self) -> bool {
-        self.card.present()
+        self.planner.card.present()
     }
 
     /// One look and everything that follows from it. Returns whether anything was new.
@@ -184,16 +175,17 @@ impl<'a> Docking<'a> {
     fn look(&mut self) -> Result<u64> {
         self.progress.set_phase(Phase::Looking);
         let (mut known, mut left_out) = (0, 0);
-        let card = self.card.try_clone()?;
+        let card = self.planner.card.try_clone()?;
         walk(&card, &mut |dir| {
             self.cancel.check()?;
-            let (k, l) = self.plan_directory(dir)?;
-            known += k;
-            left_out += l;
+            let planned = self.planner.directory(dir)?;
+            known += planned.known;
+            left_out += planned.left;
+            self.problems.extend(planned.unreadable);
             Ok(true)
         })?;
         // A card pulled out lists as empty on FAT: believe the listing only while it is here.
-        if !self.card.present() {
+        if !self.planner.card.present() {
             return Err(self.vanished());
         }
         self.progress.count(|c| (c.known, c.left) = (known, left_out));
@@ -206,154 +198,6 @@ impl<'a> Docking<'a> {
         self.progress
             .set_totals(files + done.archived + done.duplicates, bytes + self.progress.snapshot().bytes_read);
         Ok(files)
-    }
-
-    /// Decides for each entry of a directory and writes the decisions down (protocol step 1).
-    /// Returns how many files are known and how many entries stay where they are.
-    fn plan_directory(&mut self, dir: &Directory) -> Result<(u64, u64)> {
-        let now = self.station.core.clock.now();
-        let recorder = self.recorder.clone();
-        let decisions = self.station.core.catalog.read(|db| {
-            let look = |path: &Path, size, mtime| -> Result<Known> {
-                let raw = path.as_os_str().as_bytes();
-                if let Some(recording) = recordings::known(db, &recorder, raw, size, mtime)? {
-                    return Ok(Known::Archived { recording });
-                }
-                if let Some(job) = jobs::open_of(db, &recorder, raw)? {
-                    let same = job.size == size && job.mtime_ns == mtime;
-                    return Ok(if same {
-                        Known::Unfinished { job: job.id }
-                    } else {
-                        Known::Replaced { job: job.id }
-                    });
-                }
-                Ok(match recordings::same_name(db, &recorder, raw)? {
-                    Some(recording) => Known::SameNameOtherContent { recording },
-                    None => Known::New,
-                })
-            };
-            dir.files
-                .iter()
-                .map(|f| {
-                    let path = dir.path.join(&f.name);
-                    let known = look(&path, f.size, f.mtime_ns)?;
-                    let seen = Seen { size: f.size, mtime_ns: f.mtime_ns, known, now };
-                    Ok((path.clone(), f.size, f.mtime_ns, plan_file(&self.profile, dir, &path, &seen)))
-                })
-                .collect::<Result<Vec<_>>>()
-        })?;
-        let (mut known, mut plans, mut adopted, mut replaced) = (0, Vec::new(), Vec::new(), Vec::new());
-        let mut stays: Vec<(Vec<u8>, String)> = dir
-            .left
-            .iter()
-            .map(|l| (dir.path.join(&l.name).as_os_str().as_bytes().to_vec(), l.reason.clone()))
-            .collect();
-        for entry in stays.iter().filter(|(_, why)| why.starts_with("unreadable")) {
-            let path = show(OsStr::from_bytes(&entry.0));
-            self.problems.insert(path, entry.1.clone());
-        }
-        for (path, size, mtime, decision) in decisions {
-            match decision {
-                Decision::Known { .. } => known += 1,
-                Decision::Leave { why } => stays.push((path.as_os_str().as_bytes().to_vec(), why)),
-                Decision::Resume { job } => adopted.push(job),
-                Decision::Recheck { recording, facts } => {
-                    let hint = (path, size, mtime);
-                    if self.rechecked.contains(&hint) || self.same_content(&hint.0, size, &recording)? {
-                        known += 1;
-                        self.rechecked.insert(hint);
-                    } else {
-                        plans.push(self.new_job(
-                            &hint.0,
-                            size,
-                            mtime,
-                            &facts,
-                            &["same name and time, other content"],
-                        ));
-                    }
-                }
-                Decision::Copy { facts, flags, replaces } => {
-                    replaced.extend(replaces);
-                    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-                    plans.push(self.new_job(&path, size, mtime, &facts, &flags));
-                }
-            }
-        }
-        let (by, docking, recorder, left_out) =
-            (self.station.core.by(), self.id, self.recorder.clone(), stays.len());
-        if !(plans.is_empty() && stays.is_empty() && adopted.is_empty()) {
-            self.station.core.catalog.write(move |tx| {
-                for job in replaced {
-                    let why = "the source was replaced before its copy was done; what was copied is kept";
-                    jobs::set_aside(tx, &by, job, "quarantined", why)?;
-                }
-                for (path, why) in &stays {
-                    left::note(tx, &recorder, docking, path, why)?;
-                }
-                for job in adopted {
-                    jobs::adopt(tx, job, docking)?;
-                }
-                plans.iter().try_for_each(|new| jobs::plan(tx, &by, docking, &recorder, new))
-            })?;
-        }
-        Ok((known, left_out as u64))
-    }
-
-    fn new_job(&self, path: &Path, size: u64, mtime: i64, facts: &NameFacts, flags: &[&str]) -> NewJob {
-        let times = Times {
-            name: facts.time(&self.profile),
-            container: None,
-            filesystem: chrono::DateTime::from_timestamp(mtime.div_euclid(1_000_000_000), 0),
-            first_seen: self.station.core.clock.now(),
-        };
-        let chosen = choose(&times);
-        let taken_at = to_ms(chosen.at);
-        let id = crate::base::ids::new_id();
-        let name = path.file_name().unwrap_or_default();
-        let dest = layout::original(
-            &recordings::day_of(taken_at),
-            &safe(OsStr::new(&self.recorder), 64),
-            &id,
-            &safe(name, 120),
-        );
-        let told = json!({
-            "profile": self.profile.id,
-            "name": facts,
-            "times": times,
-            "time_rule": chosen.rule,
-            "flags": flags,
-        });
-        NewJob {
-            recording: id,
-            source_path: path.as_os_str().as_bytes().to_vec(),
-            size,
-            mtime_ns: mtime,
-            kind: facts.kind.clone(),
-            facts: told.to_string(),
-            taken_at,
-            dest,
-            shown: show(path.as_os_str()),
-        }
-    }
-
-    /// Reads a source whole and compares it with a recording's hash: where the hint is in doubt.
-    fn same_content(&self, path: &Path, size: u64, recording: &str) -> Result<bool> {
-        let known = self.station.core.catalog.read(|db| recordings::find(db, recording))?;
-        let Ok(file) = self.card.open_file(path) else { return Ok(false) };
-        let mut digests = Digests::new(false);
-        let mut buf = vec![0; super::copy::BLOCK];
-        let mut offset = 0;
-        loop {
-            self.cancel.check()?;
-            // An unreadable file is planned as new: copying it names the trouble.
-            let Ok(n) = read_at(&file, &mut buf, offset) else { return Ok(false) };
-            digests.update(&buf[..n]);
-            offset += n as u64;
-            if n < buf.len() {
-                break;
-            }
-        }
-        Ok(offset == size && digests.finish().sha256[..] == known.sha256[..])
     }
 
     /// Copies everything that waits, pass after pass, until nothing is left to try.
@@ -400,13 +244,13 @@ impl<'a> Docking<'a> {
         }
         let path = PathBuf::from(OsStr::from_bytes(&job.source_path));
         self.progress.set_current(&show(path.as_os_str()));
-        let opened = self.card.open_file(&path).and_then(|file| {
+        let opened = self.planner.card.open_file(&path).and_then(|file| {
             let meta = file.metadata().map_err(|e| Error::io("look at", &path, e))?;
             Ok((file, meta))
         });
         let (file, meta) = match opened {
             Ok(opened) => opened,
-            Err(_) if !self.card.present() => return Err(self.vanished()),
+            Err(_) if !self.planner.card.present() => return Err(self.vanished()),
             Err(e) if e.kind() == Kind::Vanished => {
                 return self.set_aside(&job, "failed", "the file is no longer on the card");
             }
@@ -433,7 +277,7 @@ impl<'a> Docking<'a> {
         match self.copier.copy(&file, &job, start, &targets, &ticket)? {
             Copied::Sent(n) => self.under_way += n,
             Copied::Changed { size, mtime_ns } => self.start_over(&job, size, mtime_ns)?,
-            Copied::Unreadable(_) if !self.card.present() => return Err(self.vanished()),
+            Copied::Unreadable(_) if !self.planner.card.present() => return Err(self.vanished()),
             Copied::Unreadable(e) => self.note_reason(&job, e.what())?,
             Copied::NoVolume => {
                 self.progress.unread(before);
@@ -499,7 +343,7 @@ impl<'a> Docking<'a> {
             }
             self.cancel.sleep(ROOM_CHECK);
             self.cancel.check()?;
-            if !self.card.present() {
+            if !self.planner.card.present() {
                 return Err(self.vanished());
             }
         }
@@ -578,7 +422,7 @@ impl<'a> Docking<'a> {
         let counts = self.counts();
         Ok(Summary {
             docking: self.id,
-            recorder: self.recorder,
+            recorder: self.planner.recorder,
             counts,
             bytes_read: self.progress.snapshot().bytes_read,
             seconds: self.begun.elapsed().as_secs_f64(),
@@ -630,47 +474,8 @@ impl<'a> Docking<'a> {
     fn vanished(&self) -> Error {
         Error::new(
             Kind::Vanished,
-            format!("the card of {} was taken before everything was archived", self.recorder),
+            format!("the card of {} was taken before everything was archived", self.planner.recorder),
         )
         .next("dock it again: copying goes on where it stopped")
     }
-}
-
-/// The first names of a card, in walking order.
-fn sample(card: &Card) -> Result<Vec<PathBuf>> {
-    let mut names = Vec::new();
-    walk(card, &mut |dir| {
-        names.extend(dir.files.iter().take(SAMPLE - names.len()).map(|f| dir.path.join(&f.name)));
-        Ok(names.len() < SAMPLE)
-    })?;
-    Ok(names)
-}
-
-/// Whose card it is: the device that most names carry where the profile reads one, else the
-/// folder's name. A recorder that changes its mind would be archived twice.
-fn identify(profile: &Profile, sample: &[PathBuf], path: &Path) -> Result<(String, String)> {
-    let mut devices: BTreeMap<String, usize> = BTreeMap::new();
-    if profile.recorder_from_device() {
-        for name in sample {
-            if let Some(device) = profile.parse(name).device {
-                *devices.entry(device).or_default() += 1;
-            }
-        }
-    }
-    if let Some((device, n)) =
-        devices.iter().max_by_key(|(name, n)| (**n, std::cmp::Reverse((*name).clone())))
-    {
-        return Ok((device.clone(), format!("{n} of {} file names carry it", sample.len())));
-    }
-    let path = std::path::absolute(path).map_err(|e| Error::io("resolve", path, e))?;
-    match path.file_name() {
-        Some(name) => Ok((show(name), "the name of the card's folder".into())),
-        None => Err(Error::new(Kind::Invalid, "this folder has no name to know the recorder by")
-            .next("say whose it is: --recorder ID")),
-    }
-}
-
-/// A time of the catalogue for screens.
-pub fn shown_time(ms: i64) -> String {
-    from_ms(ms).with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S").to_string()
 }

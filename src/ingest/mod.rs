@@ -5,6 +5,7 @@ pub mod copy;
 pub mod digests;
 pub mod docking;
 pub mod finish;
+pub mod plan;
 pub mod progress;
 pub mod recover;
 pub mod replicate;
