@@ -174,17 +174,19 @@ fn stay(station: &Station, request: &Request, progress: &Arc<Progress>, cancel: 
                 break None;
             }
         };
-        if let Some(e) = error.as_ref().filter(|e| e.kind() != Kind::Cancelled) {
-            tracing::warn!("{card}: {e}");
-        }
         match docking.close(error.as_ref()) {
-            Ok(s) => tracing::info!(
-                "{card}: recorder {} left; {} archived, {} known, {} failed",
-                s.recorder,
-                s.counts.archived,
-                s.counts.known + s.counts.duplicates,
-                s.counts.failed
-            ),
+            Ok(s) => {
+                for problem in &s.problems {
+                    tracing::warn!("{card}: {problem}");
+                }
+                tracing::info!(
+                    "{card}: recorder {} left; {} archived, {} known, {} failed",
+                    s.recorder,
+                    s.counts.archived,
+                    s.counts.known + s.counts.duplicates,
+                    s.counts.failed
+                );
+            }
             Err(e) => tracing::error!("{card}: {e}"),
         }
         let _ = tidy.send(());

@@ -78,6 +78,8 @@ pub struct Docking<'a> {
     /// Copies handed to finishers and not settled yet.
     under_way: usize,
     problems: BTreeMap<String, String>,
+    /// Everything that was seen on the card is archived: it may be taken.
+    safe: bool,
 }
 
 /// A whole stay of a card that will not change meanwhile: look, copy, finish, close.
@@ -139,6 +141,7 @@ impl<'a> Docking<'a> {
             settled: channel(),
             under_way: 0,
             problems: BTreeMap::new(),
+            safe: false,
         })
     }
 
@@ -164,6 +167,7 @@ impl<'a> Docking<'a> {
         self.progress.count(|c| c.failed = 0);
         let new = self.look()?;
         if new > 0 {
+            self.safe = false;
             self.set_state("copying", None)?;
             self.copy()?;
         }
@@ -387,7 +391,8 @@ impl<'a> Docking<'a> {
             self.take_outcomes(true)?;
         }
         self.progress.set_current("");
-        if self.problems.is_empty() {
+        self.safe = self.problems.is_empty();
+        if self.safe {
             self.progress.set_phase(Phase::Safe);
             self.set_state("safe", None)
         } else {
@@ -408,6 +413,8 @@ impl<'a> Docking<'a> {
 
     /// Ends the stay and writes down how.
     pub fn close(mut self, error: Option<&Error>) -> Result<Summary> {
+        // Taken while we looked again, after everything was archived: that is how stays should end.
+        let error = error.filter(|e| !(e.kind() == Kind::Vanished && self.safe));
         let (state, reason) = match error {
             None if self.problems.is_empty() => ("safe", None),
             None => ("attention", Some(self.what_is_wrong())),
