@@ -1,6 +1,8 @@
 //! `docket demo`: three made-up cards of real footage go through a whole station.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -20,7 +22,7 @@ use crate::base::config::Config;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Cancel, Error, Kind, Result, logging};
 use crate::catalog::dockings;
-use crate::catalog::recordings::{self, Filter};
+use crate::catalog::recordings::{self, Copy, Filter, Recording};
 use crate::ingest::aftercare::Aftercare;
 use crate::ingest::progress::Phase;
 use crate::ingest::recover::recover;
@@ -105,7 +107,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let mut aftercare = Aftercare::new();
     aftercare.look_after(&station, &cancel)?;
     let sources = hashes_of(&drawer, &station)?;
-    show_result(&station, &config, &stays, sources, options.json, args.data.is_none())
+    show_result(&station, &config, &stays, sources, options.json)
 }
 
 /// Puts a card into the dock, waits until it is safe to take, and takes it.
@@ -182,11 +184,10 @@ fn show_result(
     stays: &[Stay],
     mut sources: BTreeMap<String, PathBuf>,
     as_json: bool,
-    default_dir: bool,
 ) -> Result<Exit> {
     let catalog = &station.core.catalog;
     let places = catalog.read(|db| Places::new(db, config))?;
-    let mut list = Vec::new();
+    let mut list: Vec<Listed> = Vec::new();
     catalog.read(|db| {
         recordings::list(db, &Filter::default(), &mut |r| {
             let copies = recordings::copies(db, &r.id)?;
@@ -212,34 +213,7 @@ fn show_result(
             "seconds": seconds, "recordings": all }))?;
     } else {
         output::line("")?;
-        let head = [
-            t("recorder", "记录仪"),
-            t("name on the card", "卡上文件名"),
-            t("size", "大小"),
-            t("plays", "时长"),
-            "SHA-256",
-        ];
-        let mut table = output::table(&head);
-        output::right(&mut table, &[2, 3]);
-        table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
-        for (r, _, _) in &list {
-            let name =
-                Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&r.source_path));
-            table.add_row([
-                r.recorder.clone(),
-                show(name.file_name().unwrap_or_default()),
-                bytes(r.size),
-                super::recordings::duration(r),
-                hex(&r.sha256),
-            ]);
-        }
-        output::print_table(&table)?;
-        if let Some(path) = list.last().and_then(|(_, copies, _)| places.best(copies)) {
-            output::line(&format!(
-                "\n{}\n  {path}",
-                t("each lies in the archive like this:", "原件存放位置示例：")
-            ))?;
-        }
+        print_list(&mut list, &places)?;
         let rate = bytes((read as f64 / seconds.max(0.001)) as u64);
         let total: u64 = list.iter().map(|(r, ..)| r.size).sum();
         output::line(&format!(
@@ -257,31 +231,29 @@ fn show_result(
             0 => t("Nothing was copied: every file was known.", "本次未复制任何文件：全部此前已归档。")
                 .to_owned(),
             n => format!(
-                "{} {n}, {} {}, {rate}/s",
+                "{} {n}, {}, {}, {rate}/s",
                 t("archived now:", "本次归档"),
                 bytes(read),
                 output::span(seconds)
             ),
         })?;
         if good {
-            let data = config.data.display();
-            let shown = if default_dir { DIR.to_owned() } else { data.to_string() };
-            let id = list.first().map_or("", |(r, ..)| crate::base::ids::short(&r.id));
+            let me = std::env::args().next().unwrap_or_else(|| "docket".into());
+            let shown = config.data.display();
+            let first = list.iter().find(|(r, ..)| r.kind == "video");
+            let id = first.map_or("", |(r, ..)| crate::base::ids::short(&r.id));
             output::line(&format!("\n{}\n  export DOCKET_DATA={shown}", t("Try next:", "接下来可以试试：")))?;
             for (command, what) in [
-                ("docket status".to_owned(), t("how the station stands", "查看工作站状态")),
+                (format!("{me} status"), t("how the station stands", "查看工作站状态")),
                 (
-                    format!("docket recordings {id}"),
+                    format!("{me} recordings {id}"),
                     t("one recording and its custody history", "查看一个录音录像及其保管记录"),
                 ),
-                ("docket verify --all".to_owned(), t("read everything back again", "重新回读校验全部原件")),
-                (
-                    "docket fsck --depth bytes".to_owned(),
-                    t("the catalogue against the disk", "核对目录库与磁盘"),
-                ),
-                ("docket demo".to_owned(), t("again: nothing is copied twice", "再次运行：不会重复复制")),
+                (format!("{me} verify --all"), t("read everything back again", "重新回读校验全部原件")),
+                (format!("{me} fsck --depth bytes"), t("the catalogue against the disk", "核对目录库与磁盘")),
+                (format!("{me} demo"), t("again: nothing is copied twice", "再次运行：不会重复复制")),
             ] {
-                output::line(&format!("  {command:<28} {what}"))?;
+                output::line(&format!("  {command:<46} {what}"))?;
             }
         }
     }
@@ -291,4 +263,46 @@ fn show_result(
     let lost: Vec<_> = sources.values().map(|p| format!("\n  - {}", p.display())).collect();
     Err(Error::new(Kind::Integrity, format!("not archived and verified:{}", lost.concat()))
         .next("`docket status --data DIR` says why"))
+}
+
+type Listed = (Recording, Vec<Copy>, bool);
+
+/// Every recording with its hash, under the folder of the archive that it lies in.
+fn print_list(list: &mut [Listed], places: &Places) -> Result<()> {
+    let place = |copies: &[Copy]| places.best(copies).unwrap_or_default();
+    let folder = |path: &str| path.rsplit_once('/').map_or(String::new(), |(dir, _)| dir.to_owned());
+    list.sort_by_key(|(r, copies, _)| (folder(&place(copies)), r.taken_at, r.id.clone()));
+    let names = [
+        t("name on the card", "卡上文件名"),
+        t("size", "大小"),
+        t("plays", "时长"),
+        t("state", "状态"),
+        "SHA-256",
+    ];
+    let mut table = output::table(&names);
+    output::right(&mut table, &[1, 2]);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    let mut folders: Vec<(usize, String)> = Vec::new();
+    for (n, (r, copies, _)) in list.iter().enumerate() {
+        let dir = folder(&place(copies));
+        if folders.last().is_none_or(|(_, last)| *last != dir) {
+            folders.push((n, dir));
+        }
+        let name = Path::new(OsStr::from_bytes(&r.source_path));
+        table.add_row([
+            show(name.file_name().unwrap_or_default()),
+            bytes(r.size),
+            super::recordings::duration(r),
+            super::words::state(&r.state).to_owned(),
+            hex(&r.sha256),
+        ]);
+    }
+    for (n, row) in table.to_string().lines().enumerate() {
+        // The first line is the head.
+        if let Some((_, dir)) = folders.iter().find(|(first, _)| first + 1 == n) {
+            output::line(&format!("\n{dir}/"))?;
+        }
+        output::line(row.trim_end())?;
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::media::sample::{self, Clip, Index};
 use crate::media::sidecar;
 
 /// Their folders.
-pub const NAMES: [&str; 3] = ["card-1-dcam", "card-2-camera", "card-3-datefolders"];
+pub const NAMES: [&str; 3] = ["T0001207", "ZFY-0207", "ZFY-0318"];
 
 type Maker = fn(&Path, DateTime<FixedOffset>) -> Result<()>;
 
@@ -55,7 +55,7 @@ fn stamp(path: &Path, at: DateTime<FixedOffset>) -> Result<()> {
 }
 
 fn clip(seconds: u32, label: &str, start: DateTime<FixedOffset>) -> Clip {
-    Clip { seconds, width: 640, height: 360, fps: 15, label: label.to_owned(), start }
+    Clip { seconds, width: 1280, height: 720, fps: 25, label: label.to_owned(), start }
 }
 
 fn after(start: DateTime<FixedOffset>, seconds: u32) -> DateTime<FixedOffset> {
@@ -69,14 +69,14 @@ fn dcam(card: &Path, start: DateTime<FixedOffset>) -> Result<()> {
     let name = |at: DateTime<FixedOffset>, tail: &str| {
         dir.join(format!("DCAM_T0001207_100231_{}{tail}", at.format("%Y%m%d_%H%M%S")))
     };
-    let (first, second) = (start, after(start, 10));
+    let (first, second) = (start, after(start, 12));
     for (at, tail) in [(first, ""), (second, "_IMP")] {
         let path = name(at, &format!("{tail}.mp4"));
-        sample::mp4(&path, &clip(10, "T0001207", at), Index::AtEnd)?;
-        stamp(&path, after(at, 10))?;
+        sample::mp4(&path, &clip(12, "T0001207", at), Index::AtEnd)?;
+        stamp(&path, after(at, 12))?;
         let gps = name(at, ".gps");
-        sidecar::nmea(&gps, at, 10)?;
-        stamp(&gps, after(at, 10))?;
+        sidecar::nmea(&gps, at, 12)?;
+        stamp(&gps, after(at, 12))?;
     }
     let third = after(start, 1800);
     let (whole, cut) = (card.join("whole.mp4"), name(third, ".mp4"));
@@ -97,11 +97,11 @@ fn camera(card: &Path, start: DateTime<FixedOffset>) -> Result<()> {
     let dir = card.join("DCIM").join("100MEDIA");
     folder(&dir)?;
     let avi = dir.join("MOVI0001.avi");
-    sample::avi(&avi, &clip(8, "CAMERA", start))?;
+    sample::avi(&avi, &clip(8, "ZFY-0207", start))?;
     stamp(&avi, after(start, 8))?;
     for (name, later) in [("PICT0002.jpg", 60), ("现场勘验 02号点.jpg", 95)] {
         let at = after(start, later);
-        sample::jpeg(&dir.join(name), 1280, 720, "CAMERA", at)?;
+        sample::jpeg(&dir.join(name), 1280, 720, "ZFY-0207", at)?;
         stamp(&dir.join(name), at)?;
     }
     let note = dir.join("VOICE003.wav");

@@ -179,7 +179,7 @@ fn open_video(
     let mut options = Dictionary::new();
     if id == codec::Id::H264 {
         options.set("preset", "ultrafast");
-        options.set("crf", "30");
+        options.set("crf", "26");
     } else {
         options.set("qmin", "4");
         options.set("qmax", "4");

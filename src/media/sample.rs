@@ -100,13 +100,23 @@ fn checked(c: &Clip) -> Result<()> {
 pub(super) struct Pictures<'a> {
     clip: &'a Clip,
     backdrop: Vec<u8>,
+    /// What a small sensor adds by itself; without it footage would be unreally small.
+    grain: Vec<u8>,
 }
+
+/// Pixels by which the grain is shifted at most from picture to picture.
+const SHIFTS: usize = 8191;
 
 impl<'a> Pictures<'a> {
     pub fn new(clip: &'a Clip) -> Self {
         let (width, height) = (clip.width as usize, clip.height as usize);
         let shade = |i: usize| 40 + (120 * (i % width) / width + 60 * (i / width) / height) as u8;
-        Self { clip, backdrop: (0..width * height).map(shade).collect() }
+        let grain = |i: usize| ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 59) as u8;
+        Self {
+            clip,
+            backdrop: (0..width * height).map(shade).collect(),
+            grain: (0..width * height + SHIFTS).map(grain).collect(),
+        }
     }
 
     /// How a codec wants the colours.
@@ -123,8 +133,12 @@ impl<'a> Pictures<'a> {
         }
         let (width, height, stride) = (c.width as usize, c.height as usize, frame.stride(0));
         let mut plane = Plane { bytes: frame.data_mut(0), stride, width, height };
-        for (row, backdrop) in plane.bytes.chunks_mut(stride).zip(self.backdrop.chunks(width)) {
-            row[..width].copy_from_slice(backdrop);
+        let grain = &self.grain[n as usize * 2741 % SHIFTS..];
+        let rows = self.backdrop.chunks(width).zip(grain.chunks(width));
+        for (row, (backdrop, grain)) in plane.bytes.chunks_mut(stride).zip(rows) {
+            for ((to, shade), grain) in row.iter_mut().zip(backdrop).zip(grain) {
+                *to = shade + grain;
+            }
         }
         let (side, step) = (height / 6, n as usize * width / (c.fps as usize * 4));
         plane.fill(step % width, height / 2, side, side, 210);
