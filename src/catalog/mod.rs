@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use rusqlite_migration::{M, Migrations};
+use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
 
 use crate::base::failpoint;
 use crate::base::{Error, Kind, Result};
@@ -70,7 +70,10 @@ impl Catalog {
     /// Like [`Catalog::open`], for `docket init`: creates the database where there is none.
     pub fn open_or_create(path: &Path) -> Result<Self> {
         let mut db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        MIGRATIONS.to_latest(&mut db).map_err(|e| refuse(path, &e))?;
+        MIGRATIONS.to_latest(&mut db).map_err(|e| match e {
+            MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => newer(path),
+            e => refuse(path, &e),
+        })?;
         let (writer, changes) = mpsc::sync_channel(4 * GROUP);
         let thread = std::thread::Builder::new()
             .name("catalogue".into())
@@ -158,13 +161,14 @@ pub fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     open().map_err(|e| refuse(path, &e))
 }
 
+fn newer(path: &Path) -> Error {
+    Error::new(Kind::Invalid, format!("the catalogue {} was made by a newer docket", path.display()))
+        .next("install that version again; an older one never opens it, so that nothing is lost")
+}
+
 fn refuse(path: &Path, e: &dyn std::error::Error) -> Error {
     let text = e.to_string();
     let path = path.display();
-    if text.contains("too far ahead") || text.contains("TooFarAhead") {
-        return Error::new(Kind::Invalid, format!("the catalogue {path} was made by a newer docket"))
-            .next("install that version again; an older one never opens it, so that nothing is lost");
-    }
     if text.contains("not a database") || text.contains("malformed") {
         return Error::new(Kind::Integrity, format!("the catalogue {path} is damaged: {text}")).next(
             "put it aside (do not delete it) and restore the last `docket backup`, or make a new one with `docket rebuild`",
