@@ -7,7 +7,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::SFlag;
-use rusqlite::Connection;
 use serde::Serialize;
 
 use super::layout;
@@ -18,8 +17,8 @@ use crate::base::durable_fs::AlignedBuf;
 use crate::base::text::{hex, show};
 use crate::base::{Cancel, Result};
 use crate::catalog::dockings::By;
-use crate::catalog::jobs;
 use crate::catalog::recordings::{self, Copy};
+use crate::catalog::{Connection, jobs};
 
 /// How deep to look; each depth includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
 
-use super::connect;
+use super::look;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::custody::log;
 
@@ -63,7 +63,7 @@ fn copy(from: &Connection, to: &Path, cancel: &Cancel) -> Result<()> {
 }
 
 fn check(copy: &Path) -> Result<Copied> {
-    let db = connect(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let db = look(copy)?;
     integrity(&db)?;
     let (entries, head) = log::verify(&db)?;
     let recordings = db.query_row("SELECT count(*) FROM recording", [], |r| r.get::<_, i64>(0))?;

@@ -16,7 +16,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+pub use rusqlite::Connection;
+use rusqlite::OpenFlags;
 use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
 
 use crate::base::failpoint;
@@ -142,8 +143,12 @@ impl Drop for Catalog {
     }
 }
 
-/// A second connection for looking only, for commands beside a running daemon.
-pub fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+/// A connection for looking only, for commands beside a running daemon.
+pub fn look(path: &Path) -> Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
         let db = Connection::open_with_flags(path, flags)?;

@@ -14,7 +14,7 @@ use crate::base::config::Config;
 use crate::base::text::bytes;
 use crate::base::{Cancel, Error, Kind, Result, logging};
 use crate::catalog::backup::integrity;
-use crate::catalog::{dockings, volumes};
+use crate::catalog::{Connection, dockings, volumes};
 use crate::custody::log;
 use crate::ingest::finish::list_new;
 use crate::ingest::recover::recover;
@@ -109,7 +109,7 @@ type Looked = (Vec<Finding>, Vec<Error>, (u64, u64));
 fn look(config: &Config, depth: Depth, cancel: &Cancel) -> Result<Looked> {
     let db = look_into(config)?;
     let (mut findings, mut problems, mut files, mut read) = (Vec::new(), Vec::new(), 0, 0);
-    let checks: [fn(&rusqlite::Connection) -> Result<()>; 2] = [integrity, |db| log::verify(db).map(drop)];
+    let checks: [fn(&Connection) -> Result<()>; 2] = [integrity, |db| log::verify(db).map(drop)];
     if depth >= Depth::Manifests {
         problems.extend(checks.iter().filter_map(|check| check(&db).err()));
     }

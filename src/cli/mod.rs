@@ -22,11 +22,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use rusqlite::{Connection, OpenFlags};
 
 use crate::base::config::{Config, Source};
 use crate::base::{Error, Kind, Result};
-use crate::catalog;
+use crate::catalog::{self, Connection};
 use crate::ingest::station::CATALOG;
 
 /// How a command ended well.
@@ -154,7 +153,7 @@ fn look_into(config: &Config) -> Result<Connection> {
         return Err(Error::new(Kind::NotFound, format!("there is no station in {}", config.data.display()))
             .next("`docket init --data DIR` makes one; --data or DOCKET_DATA names another"));
     }
-    catalog::connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    catalog::look(&path)
 }
 
 /// In whose name a command makes changes.

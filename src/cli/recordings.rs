@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::words::{self, t};
@@ -15,7 +14,7 @@ use crate::base::config::Config;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::recordings::{self, Copy, Filter, Recording};
-use crate::catalog::{jobs, volumes};
+use crate::catalog::{Connection, jobs, volumes};
 use crate::custody::log;
 
 /// List recordings, or show one with its whole custody history

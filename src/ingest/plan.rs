@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
 use serde_json::json;
 
 use super::copy::BLOCK;
@@ -23,7 +22,7 @@ use crate::card::profile::Profile;
 use crate::card::times::{Times, choose};
 use crate::card::walk::{Card, Directory, walk};
 use crate::catalog::jobs::{self, NewJob};
-use crate::catalog::{left, recordings};
+use crate::catalog::{Connection, left, recordings};
 
 /// Names looked at to tell the profile and the recorder.
 const SAMPLE: usize = 4096;
