@@ -3,7 +3,8 @@
 //! With the feature `failpoints`, two environment variables rule a run:
 //! `DOCKET_FAILPOINT=name:n` kills the process (SIGKILL) at the n-th pass of a named point;
 //! `DOCKET_IOFAULT=op:n:ERRNO` fails the n-th call of an operation (`read`, `write`, `sync`,
-//! `rename`, `any`), and with `n+` every later one too. Without the feature both are empty.
+//! `rename`, `any`), and with `n+` every later one too; a line on standard error tells of each, so
+//! that a test knows when it has tried them all. Without the feature both are empty.
 
 /// What kind of call an injected error may hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,7 @@ mod imp {
         }
         let left = fault.left.fetch_sub(1, Ordering::SeqCst);
         if left == 1 || (fault.sticky && left < 1) {
+            eprintln!("injected {} into a {name}", fault.errno);
             return Err(std::io::Error::from_raw_os_error(fault.errno as i32));
         }
         Ok(())
