@@ -309,12 +309,17 @@ pub fn archive_if_done(tx: &Connection, by: &By, id: i64) -> Result<bool> {
     Ok(true)
 }
 
-/// The bytes are archived already: notes the source file as known, and ends the job.
-pub fn duplicate(tx: &Connection, by: &By, job: &Job, of: &str) -> Result<()> {
+/// The bytes are archived already: a volume drops out, and with the last one the source file is
+/// noted as known and the job ends. Returns whether it has ended.
+pub fn duplicate(tx: &Connection, by: &By, job: &Job, volume: &str, of: &str) -> Result<bool> {
+    owe(tx, job.id, volume)?;
+    if targets(tx, job.id)?.iter().any(|(_, state)| state != "owed") {
+        return Ok(false);
+    }
     recordings::note_source(tx, &job.recorder, &job.source_path, job.size, job.mtime_ns, of, job.docking)?;
     remove(tx, job.id)?;
     log::append(tx, &by.entry("recording.duplicate", object(&job.recording), json!({ "of": of })))?;
-    Ok(())
+    Ok(true)
 }
 
 /// Sets a job back or aside: `retry`, `failed`, `quarantined`, or `planned` to start over.
@@ -367,15 +372,31 @@ pub fn note_quarantine(
     Ok(())
 }
 
-/// The id of another unfinished job with the same bytes from the same recorder, already copied.
-pub fn twin(db: &Connection, job: i64, recorder: &str, sha256: &[u8], size: u64) -> Result<Option<String>> {
-    Ok(db
-        .prepare_cached(
-            "SELECT recording FROM job WHERE recorder = ?1 AND sha256 = ?2 AND size = ?3 AND id <> ?4
-               AND state IN ('copied', 'verified') LIMIT 1",
-        )?
-        .query_row(params![recorder, sha256, size.cast_signed(), job], |r| r.get(0))
-        .optional()?)
+/// Whether the bytes of a job are somebody else's already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SameBytes {
+    /// They are new.
+    No,
+    /// Another job of the same recorder archives them just now.
+    UnderWay,
+    /// They are archived, as this recording.
+    Archived(String),
+}
+
+/// Looks for the bytes of a job among what its recorder has brought already. Empty files have none.
+pub fn same_bytes(db: &Connection, job: &Job, sha256: &[u8]) -> Result<SameBytes> {
+    if job.size == 0 {
+        return Ok(SameBytes::No);
+    }
+    if let Some(of) = recordings::by_content(db, &job.recorder, sha256, job.size)? {
+        return Ok(SameBytes::Archived(of));
+    }
+    let mut query = db.prepare_cached(
+        "SELECT 1 FROM job WHERE recorder = ?1 AND sha256 = ?2 AND size = ?3 AND id <> ?4
+           AND state IN ('copied', 'verified')",
+    )?;
+    let twin = query.exists(params![job.recorder, sha256, job.size.cast_signed(), job.id])?;
+    Ok(if twin { SameBytes::UnderWay } else { SameBytes::No })
 }
 
 fn remove(tx: &Connection, id: i64) -> Result<()> {

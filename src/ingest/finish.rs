@@ -18,7 +18,7 @@ use crate::archive::{layout, manifest};
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::catalog::jobs::{self, GivenUp, Job};
+use crate::catalog::jobs::{self, GivenUp, Job, SameBytes};
 use crate::catalog::recordings;
 
 /// Files and bytes that share syncs and commits.
@@ -246,36 +246,35 @@ impl Work {
             return Vec::new();
         }
         failpoint::hit("finish.synced");
-        let synced = self.end_duplicates(synced);
         let by = self.core.by();
         let (id, name) = (self.volume.id.clone(), self.volume.name.clone());
         let rows: Vec<_> = synced.iter().map(|i| (i.job.clone(), i.values.clone())).collect();
         let done = self.core.catalog.write(move |tx| {
-            let mut again = Vec::new();
+            let mut known = Vec::new();
             for (job, values) in &rows {
-                let twin = match job.size {
-                    0 => None,
-                    size => jobs::twin(tx, job.id, &job.recorder, &values.sha256, size)?,
-                };
-                again.push(twin.is_some());
-                if twin.is_none() {
+                // In one transaction: bytes that are archived between asking and claiming them
+                // would be archived twice.
+                known.push(jobs::same_bytes(tx, job, &values.sha256)?);
+                if let Some(SameBytes::No) = known.last() {
                     let sm3 = values.sm3.as_ref().map(|h| &h[..]);
                     jobs::copied(tx, &by, job, (&id, &name), &values.sha256, sm3)?;
                 }
             }
-            Ok(again)
+            Ok(known)
         });
         failpoint::hit("finish.copied");
         match done {
-            Ok(again) => {
+            Ok(known) => {
                 let mut go_on = Vec::new();
-                for (item, again) in synced.into_iter().zip(again) {
-                    if again {
-                        // Its twin is not archived yet. Once it is, a second look finds the duplicate.
-                        let why = "the same bytes are being archived just now";
-                        self.give_up(item, Error::new(Kind::Busy, why));
-                    } else {
-                        go_on.push(item);
+                for (item, known) in synced.into_iter().zip(known) {
+                    match known {
+                        SameBytes::No => go_on.push(item),
+                        SameBytes::Archived(of) => self.end_duplicate(item, of),
+                        SameBytes::UnderWay => {
+                            // Once its twin is archived, a second look finds the duplicate.
+                            let why = "the same bytes are being archived just now";
+                            self.give_up(item, Error::new(Kind::Busy, why));
+                        }
                     }
                 }
                 go_on
@@ -284,30 +283,17 @@ impl Work {
         }
     }
 
-    fn end_duplicates(&self, items: Vec<Item>) -> Vec<Item> {
-        let mut new = Vec::new();
-        for item in items {
-            let (job, sha256) = (item.job.clone(), item.values.sha256);
-            let found =
-                self.core.catalog.read(|db| recordings::by_content(db, &job.recorder, &sha256, job.size));
-            match found {
-                Ok(None) => new.push(item),
-                Ok(Some(of)) => {
-                    // The part goes first: a crash in between only means that it is copied again.
-                    let removed = self.volume.dir.remove(&layout::part(&job.recording));
-                    let by = self.core.by();
-                    let ended = removed.and_then(|()| {
-                        self.core.catalog.write(move |tx| jobs::duplicate(tx, &by, &job, &of))
-                    });
-                    match ended {
-                        Ok(()) => item.ticket.settle(Outcome::Duplicate),
-                        Err(e) => item.ticket.settle(Outcome::Failed(e)),
-                    }
-                }
-                Err(e) => item.ticket.settle(Outcome::Failed(e)),
-            }
-        }
-        new
+    fn end_duplicate(&self, item: Item, of: String) {
+        // The part goes first: a crash in between only means that it is copied again.
+        let removed = self.volume.dir.remove(&layout::part(&item.job.recording));
+        let (by, job, volume) = (self.core.by(), item.job.clone(), self.volume.id.clone());
+        let ended = removed
+            .and_then(|()| self.core.catalog.write(move |tx| jobs::duplicate(tx, &by, &job, &volume, &of)));
+        item.ticket.settle(match ended {
+            Ok(true) => Outcome::Duplicate,
+            Ok(false) => Outcome::OthersGoOn,
+            Err(e) => Outcome::Failed(e),
+        });
     }
 
     /// Step 6: read back past the page cache and compare, then `verified`.
@@ -475,6 +461,10 @@ impl Work {
     fn give_up(&self, item: Item, e: Error) {
         if e.kind() == Kind::NoSpace {
             self.volume.mark_full(item.job.size);
+        }
+        // Nobody reads it any more, and a job that ends as a duplicate would leave it behind.
+        if let Err(e) = self.volume.dir.remove(&layout::part(&item.job.recording)) {
+            tracing::warn!("{e}");
         }
         let (by, job, volume) = (self.core.by(), item.job.id, self.volume.id.clone());
         let reason = e.what().to_owned();

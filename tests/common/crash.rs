@@ -153,7 +153,8 @@ impl Station {
     /// What fsck finds: (what, path).
     pub fn findings(&self, depth: &str) -> Vec<(String, String)> {
         let out = self.run(&["fsck", "--json", "--depth", depth]);
-        let told: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&out)));
+        let told: Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&out)));
         let text = |v: &Value| v.as_str().unwrap().to_owned();
         let findings = told["findings"].as_array().unwrap();
         findings.iter().map(|f| (text(&f["what"]), text(&f["path"]))).collect()

@@ -58,7 +58,11 @@ impl Station {
     /// The program, about this station, in English.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docket"));
-        command.args(args).env("DOCKET_DATA", self.data()).env("LC_ALL", "C.UTF-8").env("TZ", "Asia/Shanghai");
+        command
+            .args(args)
+            .env("DOCKET_DATA", self.data())
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "Asia/Shanghai");
         command.env_remove("DOCKET_FAILPOINT").env_remove("DOCKET_IOFAULT").stdin(Stdio::null());
         command
     }
@@ -177,7 +181,9 @@ pub fn check(db: &Connection, volumes: &BTreeMap<String, PathBuf>) -> Archive {
         let told = entries.iter().any(|a| a == "recording.archived" || a == "recording.rebuilt");
         assert!(told, "{id} has no custody entry of its archiving: {entries:?}");
         let copies: i64 = db
-            .query_row("SELECT count(*) FROM copy WHERE recording = ?1 AND state = 'archived'", [&id], |r| r.get(0))
+            .query_row("SELECT count(*) FROM copy WHERE recording = ?1 AND state = 'archived'", [&id], |r| {
+                r.get(0)
+            })
             .unwrap();
         let state: String =
             db.query_row("SELECT state FROM recording WHERE id = ?1", [&id], |r| r.get(0)).unwrap();
@@ -209,8 +215,9 @@ pub fn check(db: &Connection, volumes: &BTreeMap<String, PathBuf>) -> Archive {
                 || (rel.starts_with("incoming/") && parts.contains(name));
             if rel.starts_with("quarantine/") {
                 out.quarantined += 1;
-                let noted: i64 =
-                    db.query_row("SELECT count(*) FROM quarantine WHERE path = ?1", [&rel], |r| r.get(0)).unwrap();
+                let noted: i64 = db
+                    .query_row("SELECT count(*) FROM quarantine WHERE path = ?1", [&rel], |r| r.get(0))
+                    .unwrap();
                 assert_eq!(noted, 1, "{rel} in quarantine without a row");
             } else {
                 assert!(known, "{} is promised by nothing", file.display());
@@ -253,7 +260,8 @@ pub fn check_custody(db: &Connection) {
         let (seq, entry): (i64, Vec<u8>) = (r.get(0).unwrap(), r.get(1).unwrap());
         assert_eq!(seq, last + 1, "a custody entry is missing");
         let leaf = Sha256::new().chain_update([0]).chain_update(&entry).finalize().to_vec();
-        let chain = Sha256::new().chain_update([2]).chain_update(&previous).chain_update(&leaf).finalize().to_vec();
+        let chain =
+            Sha256::new().chain_update([2]).chain_update(&previous).chain_update(&leaf).finalize().to_vec();
         assert_eq!(leaf, r.get::<_, Vec<u8>>(2).unwrap(), "leaf {seq}");
         assert_eq!(chain, r.get::<_, Vec<u8>>(3).unwrap(), "chain {seq}");
         (last, previous) = (seq, chain);
