@@ -444,6 +444,14 @@ pub fn least_recently_verified(db: &Connection, before: i64, limit: u32) -> Resu
     Ok(db.prepare(&sql)?.query_map(params![before, limit], copy)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Copies that were found damaged or missing.
+pub fn not_well(db: &Connection) -> Result<Vec<Copy>> {
+    let sql = format!(
+        "SELECT {COPY_COLUMNS} FROM copy WHERE state IN ('damaged', 'missing') ORDER BY volume, recording"
+    );
+    Ok(db.prepare(&sql)?.query_map([], copy)?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Copies on a volume after a recording id, in id order: the way through a whole volume.
 pub fn copies_on(db: &Connection, volume: &str, after: &str, limit: u32) -> Result<Vec<Copy>> {
     let sql = format!(

@@ -104,6 +104,12 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         Ok(verdict.read)
     };
     let done = (|| -> Result<()> {
+        if options.all {
+            // Found bad before: it may have come back, and if not it has to be said again.
+            for copy in catalog.read(recordings::not_well)? {
+                one(&copy, &mut tally)?;
+            }
+        }
         if options.share.is_some() || options.all {
             while budget > 0 {
                 let page = catalog.read(|db| recordings::least_recently_verified(db, before, 64))?;
