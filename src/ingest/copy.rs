@@ -92,6 +92,8 @@ enum Command {
     Checkpoint(Arc<Checkpoint>),
     End(Values, Ticket),
     Abandon,
+    /// The stay wants its writers back: what was told before is done first.
+    Quit,
 }
 
 /// A journal entry that waits for every volume to be durable up to it.
@@ -283,7 +285,10 @@ impl Copier {
     /// Ends the writer threads; returns once they have done what they were told.
     fn drain(&mut self) {
         for writer in &mut self.writers {
-            writer.send = None;
+            // Said, not shown by closing the channel: the copy that drains holds an end of it too.
+            if let Some(send) = writer.send.take() {
+                let _ = send.send(Command::Quit);
+            }
         }
         for writer in self.writers.drain(..) {
             if let Some(thread) = writer.thread {
@@ -357,6 +362,7 @@ fn write_loop(finisher: &Arc<Finisher>, core: &Core, commands: &Receiver<Command
                 }
             }
             Command::Abandon => now = None,
+            Command::Quit => return,
         }
     }
 }
