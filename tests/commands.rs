@@ -178,7 +178,7 @@ fn verify_finds_a_flipped_byte_and_fsck_brings_it_back_once_it_is_whole() {
     expect_exit(&out, 3, &[]);
     assert_eq!(json_of(&out)["bad"][0]["id"], Value::from(id.clone()));
     let damaged = station.json(&["recordings", "--state", "damaged", "--json"]);
-    assert_eq!(texts(&damaged, "id"), [id.clone()]);
+    assert_eq!(texts(&damaged, "id"), std::slice::from_ref(&id));
     flip(path_of(&bad), 1000);
     let found = json_of(&station.run(&["fsck", "--json"]));
     assert_eq!((&found["findings"][0]["what"], &found["mended"]), (&"back".into(), &0.into()));
