@@ -54,12 +54,13 @@ fn rooms_use_only_rooms_below_them() {
 
 #[test]
 fn certain_calls_have_one_home() {
-    let homes: [(&str, &[&str]); 6] = [
+    let homes: [(&str, &[&str]); 7] = [
         ("rusqlite", &["catalog", "custody", "base/error.rs"]),
         ("ffmpeg_next", &["media"]),
         ("renameat", &["base/durable_fs.rs"]),
         ("fsync", &["base/durable_fs.rs"]),
         ("sync_all", &["base/durable_fs.rs"]),
+        ("syncfs", &["base/durable_fs.rs"]),
         (".metadata(\"", &[]),
     ];
     for (path, _, code) in files() {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::base::durable_fs::{AlignedBuf, Dir, ReadBack, drop_cache, read_some};
+use crate::base::direct_io::AlignedBuf;
+use crate::base::durable_fs::{Dir, ReadBack, drop_cache, read_some};
 use crate::base::{Cancel, Error, Result};
 
 /// Bytes read at a time.

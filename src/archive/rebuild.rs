@@ -7,7 +7,7 @@ use super::layout;
 use super::manifest::Line;
 use super::read_back::{BLOCK, read_back};
 use super::volume::Look;
-use crate::base::durable_fs::AlignedBuf;
+use crate::base::direct_io::AlignedBuf;
 use crate::base::text::show;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::catalog::Catalog;

@@ -107,6 +107,8 @@ pub struct Volume {
     pub name: String,
     /// Its root.
     pub dir: Dir,
+    /// Whether one sync of the whole file system may stand for those of many files.
+    pub can_sync_fs: bool,
     reserve: u64,
     state: Mutex<State>,
     durable_dirs: Mutex<HashSet<PathBuf>>,
@@ -193,6 +195,7 @@ impl Volume {
         Ok(Self {
             id: marker.id,
             name: config.name.clone(),
+            can_sync_fs: dir.can_sync_fs(),
             dir,
             reserve: config.reserve,
             state: Mutex::new(State::Online),

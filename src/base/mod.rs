@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod clock;
 pub mod config;
+pub mod direct_io;
 pub mod durable_fs;
 pub mod error;
 pub mod failpoint;

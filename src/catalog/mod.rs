@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use rusqlite::Connection;
 use rusqlite::OpenFlags;
@@ -28,9 +28,16 @@ const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// Changes gathered into one commit at most.
 const GROUP: usize = 256;
+/// How long a change that nobody waits for may wait for one that somebody does.
+const LINGER: Duration = Duration::from_millis(50);
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-type Change = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+
+struct Change {
+    make: Box<dyn FnOnce(&Connection) -> Answer + Send>,
+    /// Somebody waits for it: commit as soon as nothing else is there to be made.
+    awaited: bool,
+}
 
 /// The open catalogue; share it freely.
 pub struct Catalog {
@@ -38,16 +45,6 @@ pub struct Catalog {
     writer: Option<SyncSender<Change>>,
     thread: Option<JoinHandle<()>>,
     readers: Mutex<Vec<Connection>>,
-}
-
-/// A change that was sent to the writer and not yet waited for.
-pub struct Pending<T>(Receiver<Result<T>>);
-
-impl<T> Pending<T> {
-    /// Waits until the change is durable.
-    pub fn wait(self) -> Result<T> {
-        self.0.recv().unwrap_or_else(|_| Err(stopped()))
-    }
 }
 
 fn stopped() -> Error {
@@ -93,22 +90,42 @@ impl Catalog {
         &self.path
     }
 
-    /// Sends a change to the writer without waiting. Changes are made in the order they are sent.
-    pub fn post<T, F>(&self, change: F) -> Pending<T>
+    fn send<T, F>(&self, change: F, awaited: bool) -> Receiver<Result<T>>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = mpsc::sync_channel(1);
-        let change: Change = Box::new(move |tx| {
+        let make = Box::new(move |tx: &Connection| -> Answer {
             let result = change_in_savepoint(tx, change);
             Box::new(move |committed| drop(reply.send(committed.and(result))))
         });
         if let Some(writer) = &self.writer {
             // A writer that is gone drops the change, and the waiter learns of it.
-            drop(writer.send(change));
+            drop(writer.send(Change { make, awaited }));
         }
-        Pending(answer)
+        answer
+    }
+
+    /// Sends a change that nobody waits for: it is made in the order it was sent and committed with
+    /// the next change that somebody waits for, or soon. A crash before that undoes it.
+    pub fn post<F>(&self, change: F)
+    where
+        F: FnOnce(&Connection) -> Result<()> + Send + 'static,
+    {
+        let change = |tx: &Connection| {
+            let made = change(tx);
+            if let Err(e) = &made {
+                tracing::warn!("the catalogue: {e}");
+            }
+            made
+        };
+        drop(self.send(change, false));
+    }
+
+    /// Waits until everything that was posted so far can be read, and is durable.
+    pub fn settle(&self) -> Result<()> {
+        self.write(|_| Ok(()))
     }
 
     /// Makes a change and waits until it is durable.
@@ -117,7 +134,7 @@ impl Catalog {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        self.post(change).wait()
+        self.send(change, true).recv().unwrap_or_else(|_| Err(stopped()))
     }
 
     /// Reads on a connection that cannot write.
@@ -203,10 +220,14 @@ fn write_loop(db: &Connection, changes: &Receiver<Change>) {
             drop(first);
             continue;
         }
-        answers.push(first(db));
+        let end = Instant::now() + LINGER;
+        let mut awaited = first.awaited;
+        answers.push((first.make)(db));
         while answers.len() < GROUP {
-            let Ok(next) = changes.try_recv() else { break };
-            answers.push(next(db));
+            let linger = if awaited { Duration::ZERO } else { end.saturating_duration_since(Instant::now()) };
+            let Ok(next) = changes.recv_timeout(linger) else { break };
+            awaited |= next.awaited;
+            answers.push((next.make)(db));
         }
         failpoint::hit("catalogue.before-commit");
         let committed = db.execute_batch("COMMIT");
@@ -244,8 +265,8 @@ mod tests {
                 if id == "b" { Err(Error::new(Kind::Invalid, "no")) } else { Ok(()) }
             }
         };
-        let (a, b, c) = (catalog.post(insert("a")), catalog.post(insert("b")), catalog.post(insert("c")));
-        assert!(a.wait().is_ok() && b.wait().is_err() && c.wait().is_ok());
+        let [a, b, c] = ["a", "b", "c"].map(|id| catalog.send(insert(id), true));
+        assert!(a.recv().unwrap().is_ok() && b.recv().unwrap().is_err() && c.recv().unwrap().is_ok());
         let n: i64 =
             catalog.read(|db| Ok(db.query_row("SELECT count(*) FROM recorder", [], |r| r.get(0))?)).unwrap();
         assert_eq!(n, 2);

@@ -13,7 +13,7 @@ use crate::archive::fsck::examine;
 use crate::archive::read_back::BLOCK;
 use crate::archive::volume::Look;
 use crate::base::clock::{rfc3339, to_ms};
-use crate::base::durable_fs::AlignedBuf;
+use crate::base::direct_io::AlignedBuf;
 use crate::base::text::bytes;
 use crate::base::{Error, Kind, Result};
 use crate::catalog::dockings::By;

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::station::Core;
 use crate::archive::layout;
 use crate::base::config::Config;
+use crate::base::direct_io::{AlignedBuf, Output};
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
 use crate::base::{Cancel, Error, Kind, Result};
@@ -26,19 +27,19 @@ use crate::catalog::jobs::{self, Job};
 pub const BLOCK: usize = 256 << 10;
 /// Blocks under way in one stay: the bound of its memory (4 MiB).
 const BLOCKS: usize = 16;
-/// Writing out is started in steps of this many bytes, so that a sync finds little left to do.
-const WRITEBACK: u64 = 8 << 20;
+/// Blocks that a writer which has fallen behind writes in one go.
+const GATHER: usize = 8;
 
 /// A bounded set of buffers; an empty pool is what makes a reader wait for its writers.
 #[derive(Default)]
 struct Pool {
-    free: Mutex<(usize, Vec<Box<[u8]>>)>,
+    free: Mutex<(usize, Vec<AlignedBuf>)>,
     back: Condvar,
 }
 
 /// A filled buffer that returns to its pool.
 struct Block {
-    bytes: Option<Box<[u8]>>,
+    bytes: Option<AlignedBuf>,
     len: usize,
     pool: Arc<Pool>,
 }
@@ -52,7 +53,7 @@ impl Pool {
             }
             if free.0 < BLOCKS {
                 free.0 += 1;
-                let bytes = vec![0; BLOCK].into_boxed_slice();
+                let bytes = AlignedBuf::new(BLOCK);
                 return Block { bytes: Some(bytes), len: 0, pool: Arc::clone(self) };
             }
             free = self.back.wait(free).unwrap_or_else(PoisonError::into_inner);
@@ -62,11 +63,11 @@ impl Pool {
 
 impl Block {
     fn whole(&mut self) -> &mut [u8] {
-        self.bytes.as_deref_mut().unwrap_or_default()
+        self.bytes.as_mut().map_or(&mut [], AlignedBuf::bytes_mut)
     }
 
     fn filled(&self) -> &[u8] {
-        self.bytes.as_deref().map_or(&[], |b| &b[..self.len])
+        self.bytes.as_ref().map_or(&[], |b| &b.bytes()[..self.len])
     }
 }
 
@@ -318,26 +319,32 @@ pub fn mtime_ns(meta: &std::fs::Metadata) -> i64 {
 /// One file being written to one volume.
 struct Writing {
     running: Arc<Running>,
-    file: Result<File>,
-    started: u64,
-    written: u64,
+    part: Result<Output>,
     part_is_durable: bool,
 }
 
 fn write_loop(finisher: &Arc<Finisher>, core: &Core, commands: &Receiver<Command>) {
     let mut now: Option<Writing> = None;
-    while let Ok(command) = commands.recv() {
+    let mut next = None;
+    while let Some(command) = next.take().or_else(|| commands.recv().ok()) {
         match command {
             Command::Begin(running, offset) => {
-                let file = open_part(finisher, &running.job, offset);
-                let mut writing =
-                    Writing { running, file, started: offset, written: offset, part_is_durable: false };
+                let part = open_part(finisher, &running.job, offset).map(|file| Output::new(file, offset));
+                let mut writing = Writing { running, part, part_is_durable: false };
                 writing.note_failure();
                 now = Some(writing);
             }
             Command::Block(offset, block) => {
+                let mut blocks = vec![block];
+                while blocks.len() < GATHER && next.is_none() {
+                    match commands.try_recv() {
+                        Ok(Command::Block(_, block)) => blocks.push(block),
+                        Ok(other) => next = Some(other),
+                        Err(_) => break,
+                    }
+                }
                 if let Some(w) = &mut now {
-                    w.write(offset, block.filled());
+                    w.write(offset, &blocks);
                 }
             }
             Command::Checkpoint(mark) => {
@@ -349,21 +356,12 @@ fn write_loop(finisher: &Arc<Finisher>, core: &Core, commands: &Receiver<Command
                 if mark.left.fetch_sub(1, SeqCst) == 1 && mark.synced.load(SeqCst) {
                     let by = core.by();
                     failpoint::hit("copy.before-journal");
-                    drop(
-                        core.catalog
-                            .post(move |tx| jobs::journal(tx, &by, mark.job, mark.offset, &mark.state)),
-                    );
+                    core.catalog.post(move |tx| jobs::journal(tx, &by, mark.job, mark.offset, &mark.state));
                 }
             }
             Command::End(values, ticket) => {
                 if let Some(w) = now.take() {
-                    let stage = match w.file {
-                        Ok(file) => {
-                            fs::start_writeback(&file, w.started, w.written - w.started);
-                            Stage::Written(file)
-                        }
-                        Err(e) => Stage::Unwritten(e),
-                    };
+                    let stage = w.part.map_or_else(Stage::Unwritten, |part| Stage::Written(part.into_file()));
                     finisher.submit(Item { job: w.running.job.clone(), values, stage, ticket });
                 }
             }
@@ -375,42 +373,38 @@ fn write_loop(finisher: &Arc<Finisher>, core: &Core, commands: &Receiver<Command
 
 impl Writing {
     fn note_failure(&mut self) {
-        if self.file.is_err() {
+        if self.part.is_err() {
             self.running.live.fetch_sub(1, SeqCst);
         }
     }
 
-    fn write(&mut self, offset: u64, bytes: &[u8]) {
-        let Ok(file) = &self.file else { return };
-        match fs::write_at(file, bytes, offset) {
-            Ok(()) => {
-                self.written = offset + bytes.len() as u64;
-                if self.written - self.started >= WRITEBACK {
-                    fs::start_writeback(file, self.started, self.written - self.started);
-                    self.started = self.written;
-                }
-            }
-            Err(e) => {
-                let part = layout::part(&self.running.job.recording);
-                self.file = Err(Error::io("write", &part, e));
-                self.note_failure();
-            }
+    fn fail(&mut self, e: Error) {
+        self.part = Err(e);
+        self.note_failure();
+    }
+
+    /// Writes blocks that follow each other, from `offset` on.
+    fn write(&mut self, offset: u64, blocks: &[Arc<Block>]) {
+        let Ok(part) = &mut self.part else { return };
+        let bytes: Vec<&[u8]> = blocks.iter().map(|b| b.filled()).collect();
+        if let Err(e) = part.write(&bytes, offset) {
+            self.fail(Error::io("write", &layout::part(&self.running.job.recording), e));
         }
     }
 
     /// Makes everything so far durable, the part's name included.
     fn sync(&mut self, finisher: &Finisher) -> bool {
-        let Ok(file) = &self.file else { return false };
+        let Ok(output) = &self.part else { return false };
         let part = layout::part(&self.running.job.recording);
-        let mut result = fs::sync_data(file).map_err(|e| finisher.sync_failed(Error::io("sync", &part, e)));
+        let mut result =
+            fs::sync_data(output.file()).map_err(|e| finisher.sync_failed(Error::io("sync", &part, e)));
         if result.is_ok() && !self.part_is_durable {
             result =
                 finisher.volume.dir.sync_dir(layout::INCOMING.as_ref()).map_err(|e| finisher.sync_failed(e));
             self.part_is_durable = result.is_ok();
         }
         if let Err(e) = result {
-            self.file = Err(e);
-            self.note_failure();
+            self.fail(e);
             return false;
         }
         true

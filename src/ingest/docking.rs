@@ -274,10 +274,10 @@ impl<'a> Docking<'a> {
         self.progress.read(start.offset);
         let writing: Vec<String> = targets.iter().map(|f| f.volume.id.clone()).collect();
         let (id, kept) = (job.id, start.offset);
-        drop(self.station.core.catalog.post(move |tx| {
+        self.station.core.catalog.post(move |tx| {
             jobs::cut_journal(tx, id, kept)?;
             jobs::begin_copy(tx, id, &writing, &owed)
-        }));
+        });
         let (tell, progress) = (self.settled.0.clone(), Arc::clone(&self.progress));
         let ticket = move || Ticket::new(tell.clone(), id, Arc::clone(&progress));
         let before = self.progress.snapshot().bytes_read;

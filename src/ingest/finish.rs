@@ -15,6 +15,7 @@ use super::station::Core;
 use crate::archive::read_back::{BLOCK, read_back};
 use crate::archive::volume::Volume;
 use crate::archive::{layout, manifest};
+use crate::base::direct_io::AlignedBuf;
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
 use crate::base::{Cancel, Error, Kind, Result};
@@ -24,6 +25,8 @@ use crate::catalog::recordings;
 /// Files and bytes that share syncs and commits.
 const BATCH_FILES: usize = 128;
 const BATCH_BYTES: u64 = 64 << 20;
+/// From so many small files on, one sync of the file system is cheaper than one for each file.
+const SYNC_FS_FROM: usize = 4;
 /// Finished copies that may wait; beyond it the writers wait.
 const WAITING: usize = 256;
 /// Threads that finish per volume: one syncs while the other reads back.
@@ -219,12 +222,17 @@ impl Work {
     /// Step 5: everything durable, then `copied`. Bytes that are archived already end here.
     fn sync(&self, items: Vec<(Item, File)>) -> Vec<Item> {
         let mut synced = Vec::new();
-        for (item, file) in items {
-            let part = layout::part(&item.job.recording);
-            failpoint::hit("finish.before-sync");
-            let result = fs::make_read_only(&file)
-                .and_then(|()| fs::sync(&file))
-                .map_err(|e| Error::io("sync", &self.volume.dir.join(&part), e));
+        let at_once = self.volume.can_sync_fs && items.len() >= SYNC_FS_FROM;
+        failpoint::hit("finish.before-sync");
+        let read_only: Vec<_> = items.iter().map(|(_, file)| fs::make_read_only(file)).collect();
+        let together = if at_once { self.volume.dir.sync_fs() } else { Ok(()) };
+        for ((item, file), read_only) in items.into_iter().zip(read_only) {
+            let part = self.volume.dir.join(&layout::part(&item.job.recording));
+            let alone = || if at_once { Ok(()) } else { fs::sync(&file) };
+            let result = match &together {
+                Ok(()) => read_only.and_then(|()| alone()).map_err(|e| Error::io("sync", &part, e)),
+                Err(e) => Err(Error::new(e.kind(), e.what())),
+            };
             fs::drop_cache(&file);
             match result {
                 Ok(()) => synced.push(item),
@@ -237,7 +245,8 @@ impl Work {
         if synced.is_empty() {
             return synced;
         }
-        if let Err(e) = self.volume.dir.sync_dir(Path::new(layout::INCOMING)) {
+        let names = if at_once { Ok(()) } else { self.volume.dir.sync_dir(Path::new(layout::INCOMING)) };
+        if let Err(e) = names {
             let e = note_sync_failure(&self.volume, e);
             let what = e.what().to_owned();
             for item in synced {
@@ -310,7 +319,7 @@ impl Work {
                 scope.spawn(|| {
                     let largest = items.iter().map(|i| i.job.size).max().unwrap_or(0);
                     let room = usize::try_from(largest).unwrap_or(BLOCK).clamp(1, BLOCK);
-                    let mut buf = fs::AlignedBuf::new(room.next_multiple_of(fs::AlignedBuf::ALIGN));
+                    let mut buf = AlignedBuf::new(room.next_multiple_of(AlignedBuf::ALIGN));
                     loop {
                         let i = next.fetch_add(1, SeqCst);
                         let Some(item) = items.get(i) else { return };
@@ -347,7 +356,7 @@ impl Work {
         }
     }
 
-    fn read_back(&self, item: &Item, buf: &mut fs::AlignedBuf) -> Result<&'static str> {
+    fn read_back(&self, item: &Item, buf: &mut AlignedBuf) -> Result<&'static str> {
         let part = layout::part(&item.job.recording);
         let progress = &item.ticket.progress;
         let found = read_back(&self.volume.dir, &part, buf, &self.stop, &|n| progress.verified(n))?;
@@ -417,7 +426,7 @@ impl Work {
         let part = layout::part(&job.recording);
         let moved_before = self.volume.dir.stat(&part)?.is_none() && self.volume.dir.stat(dest)?.is_some();
         if moved_before || !self.volume.dir.rename_new(&part, dest)? {
-            let mut buf = fs::AlignedBuf::new(BLOCK);
+            let mut buf = AlignedBuf::new(BLOCK);
             let found = read_back(&self.volume.dir, dest, &mut buf, &self.stop, &|_| {})?;
             if job.sha256.as_deref() != Some(&found.sha256[..]) {
                 return Err(Error::new(

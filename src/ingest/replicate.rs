@@ -10,6 +10,7 @@ use super::station::Station;
 use crate::archive::layout;
 use crate::archive::read_back::{BLOCK, read_back};
 use crate::archive::volume::State;
+use crate::base::direct_io::{AlignedBuf, Output};
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
 use crate::base::{Cancel, Error, Kind, Result};
@@ -87,8 +88,8 @@ fn copy_between(
     let source = from.volume.dir.open_read(path)?;
     let dir = &to.volume.dir;
     dir.remove(part)?;
-    let file = dir.create_new(part)?;
-    let (mut hash, mut offset, mut buf) = (Sha256::new(), 0, vec![0; BLOCK]);
+    let mut output = Output::new(dir.create_new(part)?, 0);
+    let (mut hash, mut offset, mut buf) = (Sha256::new(), 0, AlignedBuf::new(BLOCK));
     let full = |e: Error| {
         if e.kind() == Kind::NoSpace {
             to.volume.mark_full(recording.size);
@@ -97,12 +98,13 @@ fn copy_between(
     };
     loop {
         cancel.check()?;
-        let n = fs::read_at(&source, &mut buf, offset)
+        let n = fs::read_at(&source, buf.bytes_mut(), offset)
             .map_err(|e| Error::io("read", &from.volume.dir.join(path), e))?;
-        hash.update(&buf[..n]);
-        fs::write_at(&file, &buf[..n], offset).map_err(|e| full(Error::io("write", &dir.join(part), e)))?;
+        let bytes = &buf.bytes()[..n];
+        hash.update(bytes);
+        output.write(&[bytes], offset).map_err(|e| full(Error::io("write", &dir.join(part), e)))?;
         offset += n as u64;
-        if n < buf.len() {
+        if n < BLOCK {
             break;
         }
     }
@@ -112,6 +114,7 @@ fn copy_between(
             Error::new(Kind::Integrity, what).next("`docket fsck --depth bytes` checks the whole volume")
         );
     }
+    let file = output.into_file();
     fs::make_read_only(&file)
         .and_then(|()| fs::sync(&file))
         .map_err(|e| to.sync_failed(Error::io("sync", &dir.join(part), e)))?;
@@ -128,7 +131,7 @@ fn place(
     cancel: &Cancel,
 ) -> Result<()> {
     let (volume, dest) = (&goal.volume, Path::new(&owed.path));
-    let mut buf = fs::AlignedBuf::new(BLOCK);
+    let mut buf = AlignedBuf::new(BLOCK);
     let mut check = |rel: &Path| {
         let found = read_back(&volume.dir, rel, &mut buf, cancel, &|_| {})?;
         if found.sha256[..] == recording.sha256[..] {

@@ -80,6 +80,8 @@ pub struct Station {
     slots: Mutex<BTreeMap<String, Slot>>,
     /// Recorders in a stay, with where: two stays of one recorder would write the same files.
     here: Mutex<BTreeMap<String, PathBuf>>,
+    /// Volume states as the catalogue has them: asked for with every file, changed once in a year.
+    noted: Mutex<BTreeMap<String, &'static str>>,
     _lock: Flock<File>,
 }
 
@@ -96,8 +98,15 @@ impl Station {
         let core = Arc::new(Core { catalog, clock, actor });
         let by = core.by();
         let id = core.catalog.write(move |tx| dockings::station_id(tx, &by))?;
-        let station =
-            Self { core, settings, id, slots: Mutex::default(), here: Mutex::default(), _lock: lock };
+        let station = Self {
+            core,
+            settings,
+            id,
+            slots: Mutex::default(),
+            here: Mutex::default(),
+            noted: Mutex::default(),
+            _lock: lock,
+        };
         station.open_volumes()?;
         Ok(station)
     }
@@ -140,8 +149,14 @@ impl Station {
     }
 
     fn note_volume(&self, name: &str, state: &'static str, reason: Option<&str>) -> Result<()> {
-        let (by, name, reason) = (self.core.by(), name.to_owned(), reason.map(str::to_owned));
-        self.core.catalog.write(move |tx| volumes::set_state(tx, &by, &name, state, reason.as_deref()))
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.get(name) == Some(&state) {
+            return Ok(());
+        }
+        let (by, volume, reason) = (self.core.by(), name.to_owned(), reason.map(str::to_owned));
+        self.core.catalog.write(move |tx| volumes::set_state(tx, &by, &volume, state, reason.as_deref()))?;
+        noted.insert(name.to_owned(), state);
+        Ok(())
     }
 
     /// Writes the present state of every open volume to the catalogue.
