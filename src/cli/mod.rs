@@ -140,7 +140,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Attention) => ExitCode::from(ATTENTION),
         Err(e) => {
-            eprintln!("docket: {e}");
+            eprintln!("docket{}{}", words::t(": ", "："), words::error(&e));
             ExitCode::from(if e.kind() == Kind::Cancelled { 130 } else { 1 })
         }
     }

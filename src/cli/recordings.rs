@@ -172,9 +172,10 @@ fn list(db: &Connection, places: &Places, options: &Args) -> Result<Exit> {
     output::print_table(&page)?;
     for job in &unfinished {
         let text = |key: &str| job[key].as_str().unwrap_or_default();
-        output::line(&format!("{} {} {}", text("recorder"), text("source_path"), text("reason")))?;
+        let why = words::say(text("reason"));
+        output::line(&format!("{} {} {why}", text("recorder"), text("source_path")))?;
     }
-    output::line(&format!("{count} {}, {}", t("recordings", "个录音录像"), bytes(size)))?;
+    output::tell(&format!("{count} recordings, {}", bytes(size)))?;
     Ok(Exit::Good)
 }
 
@@ -222,36 +223,36 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
         (t("state", "状态"), words::state(&r.state).to_owned()),
         (t("recorder", "记录仪"), r.recorder.clone()),
         (t("name on the card", "卡上文件名"), show(OsStr::from_bytes(&r.source_path))),
-        (t("kind", "类型"), r.kind.clone()),
+        (t("kind", "类型"), words::kind(&r.kind).to_owned()),
         (t("size", "大小"), format!("{} ({} B)", bytes(r.size), r.size)),
         ("SHA-256", hex(&r.sha256)),
         ("SM3", r.sm3.as_deref().map(hex).unwrap_or_default()),
         (
             t("taken", "摄录时间"),
-            format!("{} ({})", output::time(r.taken_at), all["facts"]["time_rule"].as_str().unwrap_or("?")),
+            {
+                let rule = words::time_rule(all["facts"]["time_rule"].as_str().unwrap_or("?"));
+                format!("{} ({rule})", output::time(r.taken_at))
+            },
         ),
         (t("archived", "归档时间"), output::time(r.archived_at)),
         (t("media", "媒体"), media_line(&all["media"])),
         (t("flags", "标注"), flags(&all["facts"]["flags"])),
         (
             t("take", "连续段"),
-            r.take.as_ref().map_or_else(String::new, |take| format!("{} of {take}", r.segment.unwrap_or(1))),
+            r.take.as_ref().map_or_else(String::new, |take| words::say(&format!("{} of {take}", r.segment.unwrap_or(1))).into_owned()),
         ),
     ];
     for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
-        output::line(&format!("{name:<18}{text}"))?;
+        output::field(name, 18, text)?;
     }
     for c in &copies {
         let read = c.verified_at.map_or_else(String::new, |ms| {
-            format!(" ({} {}, {})", t("read back", "回读"), output::time(ms), c.how.as_deref().unwrap_or("?"))
+            let how = words::how(c.how.as_deref().unwrap_or("?"));
+            format!(" ({} {}, {how})", t("read back", "回读"), output::time(ms))
         });
         let path: PathBuf = places.path(&c.volume, &c.path);
-        output::line(&format!(
-            "{:<18}{} {}{read}",
-            places.name(&c.volume),
-            words::state(&c.state),
-            Path::display(&path)
-        ))?;
+        let text = format!("{} {}{read}", words::state(&c.state), Path::display(&path));
+        output::field(places.name(&c.volume), 18, &text)?;
     }
     output::line("")?;
     custody::print(&history)?;
@@ -260,7 +261,7 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
 
 fn flags(list: &Value) -> String {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")
+    list.iter().filter_map(Value::as_str).map(words::say).collect::<Vec<_>>().join(t("; ", "；"))
 }
 
 fn media_line(media: &Value) -> String {
@@ -280,7 +281,7 @@ fn media_line(media: &Value) -> String {
         parts.push(codec.to_owned());
     }
     if let Some(why) = media["reason"].as_str() {
-        parts.push(why.to_owned());
+        parts.push(words::say(why).into_owned());
     }
-    parts.join(", ")
+    parts.join(t(", ", "，"))
 }
