@@ -24,7 +24,7 @@ const NOT_SHOWN: [&str; 12] = [
 ];
 
 /// Texts with blanks that are no messages: SQL without a verb in front, file contents, screen forms.
-const NO_MESSAGES: [&str; 13] = [
+const NO_MESSAGES: [&str; 16] = [
     "cannot {} {}: {}",
     "c.state = 'owed'",
     "c.listed = 0 AND c.state = 'archived'",
@@ -33,6 +33,7 @@ const NO_MESSAGES: [&str; 13] = [
     "{} verify --all",
     "{} fsck --depth bytes",
     "{} demo",
+    "{} of {}",
     "WAVEfmt x10000x010x010",
     "# This directory is an archive volume of docket. Do not edit or copy this file.\n{}",
     "{} power on\n{} battery pulled\n",
@@ -137,9 +138,9 @@ fn normal(text: &str) -> String {
 /// Whether it reads like words to a person: two of them, with a blank between.
 fn is_prose(text: &str) -> bool {
     let words = text.replace("{}", "").split_whitespace().count();
-    let has_word = text.split(|c: char| !c.is_ascii_alphabetic()).any(|w| {
-        w.len() > 1 && w.chars().any(|c| c.is_ascii_lowercase())
-    });
+    let has_word = text
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .any(|w| w.len() > 1 && w.chars().any(|c| c.is_ascii_lowercase()));
     let sql = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ", "CREATE ", "VACUUM "];
     let columns = ["id, ", "recording, volume, "];
     has_word
@@ -175,7 +176,11 @@ fn every_message_has_its_chinese() {
     for literal in files.iter().flat_map(|file| literals(file)) {
         if let Some(text) = missing(&literal, &known) {
             let file = literal.file.strip_prefix(root).unwrap().display();
-            out.push(format!("{file}:{}: add to src/base/zh.txt:\n{}", literal.line, text.replace('\n', "\\n")));
+            out.push(format!(
+                "{file}:{}: add to src/base/zh.txt:\n{}",
+                literal.line,
+                text.replace('\n', "\\n")
+            ));
         }
     }
     assert!(out.is_empty(), "{} messages have no Chinese:\n{}", out.len(), out.join("\n"));

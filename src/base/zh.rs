@@ -22,8 +22,8 @@ pub fn render(text: &str) -> Cow<'_, str> {
     if text.len() > LONGEST {
         return Cow::Borrowed(text);
     }
-    let mut search = Search { book: &BOOK, tries: TRIES };
-    if let Some(known) = search.known(text, DEPTH, true) {
+    let mut search = Search { book: &BOOK, tries: TRIES, telling: false };
+    if let Some(known) = search.known(text, DEPTH) {
         return Cow::Owned(known);
     }
     if !text.contains('\n') {
@@ -35,7 +35,7 @@ pub fn render(text: &str) -> Cow<'_, str> {
 
 /// The Chinese of a message, where it is known.
 pub fn known(text: &str) -> Option<String> {
-    Search { book: &BOOK, tries: TRIES }.known(text, DEPTH, true)
+    Search { book: &BOOK, tries: TRIES, telling: false }.known(text, DEPTH)
 }
 
 /// Every English text of the book with plain `{}` for holes: what tests hold the sources against.
@@ -48,6 +48,8 @@ pub fn texts() -> impl Iterator<Item = String> {
 enum Hole {
     /// `{}`: anything, carried over as it is.
     Any,
+    /// `{#}`: a whole number.
+    Number,
     /// `{?}`: a message, where it is known; else anything.
     Perhaps,
     /// `{!}`: a known message, or the pair does not fit.
@@ -85,6 +87,7 @@ impl Pair {
         for part in split(&english.replace("\\n", "\n")) {
             match part {
                 Ok("") => holes.push(Hole::Any),
+                Ok("#") => holes.push(Hole::Number),
                 Ok("?") => holes.push(Hole::Perhaps),
                 Ok("!") => holes.push(Hole::Known),
                 Ok(other) => push(&mut pieces, &format!("{{{other}}}")),
@@ -195,10 +198,12 @@ impl Book {
 struct Search<'a> {
     book: &'a Book,
     tries: u32,
+    /// Whether messages that only join others are passed over.
+    telling: bool,
 }
 
 impl Search<'_> {
-    fn known(&mut self, text: &str, depth: u32, glue: bool) -> Option<String> {
+    fn known(&mut self, text: &str, depth: u32) -> Option<String> {
         let (depth, first) = (depth.checked_sub(1)?, text.bytes().next()?);
         let book = self.book;
         if let Some(&i) = book.whole.get(text) {
@@ -207,7 +212,7 @@ impl Search<'_> {
         for &i in &book.by_first[usize::from(first)] {
             let pair = &book.pairs[i];
             let Some(rest) = text.strip_prefix(pair.pieces[0].as_str()) else { continue };
-            if !glue && pair.is_glue() {
+            if self.telling && pair.is_glue() {
                 continue;
             }
             // A path may hold what parts two holes: the reading with the most telling message is right.
@@ -235,7 +240,7 @@ impl Search<'_> {
         if text.is_empty() {
             return Some(line.to_owned());
         }
-        Some(format!("{}{}", &line[..line.len() - text.len()], self.known(text, depth, true)?))
+        Some(format!("{}{}", &line[..line.len() - text.len()], self.known(text, depth)?))
     }
 
     /// Fills the holes from the one that `values` has next.
@@ -270,11 +275,17 @@ impl Search<'_> {
     fn value(&mut self, hole: Hole, text: &str, reading: Reading, depth: u32) -> Option<String> {
         match hole {
             Hole::Any => Some(text.to_owned()),
-            Hole::Known => self.known(text, depth, true),
+            Hole::Number => text.bytes().all(|b| b.is_ascii_digit()).then(|| text.to_owned()),
+            Hole::Known => self.known(text, depth),
             Hole::Perhaps => match reading {
-                Reading::Telling => self.known(text, depth, false),
-                Reading::Known => self.known(text, depth, true),
-                Reading::Any => Some(self.known(text, depth, true).unwrap_or_else(|| text.to_owned())),
+                Reading::Telling => {
+                    let before = std::mem::replace(&mut self.telling, true);
+                    let known = self.known(text, depth);
+                    self.telling = before;
+                    known
+                }
+                Reading::Known => self.known(text, depth),
+                Reading::Any => Some(self.known(text, depth).unwrap_or_else(|| text.to_owned())),
             },
         }
     }

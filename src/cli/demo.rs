@@ -213,7 +213,8 @@ fn show_result(
         print_list(&mut list, &places)?;
         let rate = bytes((read as f64 / seconds.max(0.001)) as u64);
         let total: u64 = list.iter().map(|(r, ..)| r.size).sum();
-        let word = if good { "each read back from the disk and equal to its card" } else { "NOT all verified" };
+        let word =
+            if good { "each read back from the disk and equal to its card" } else { "NOT all verified" };
         output::line("")?;
         output::tell(&format!("{} recordings in the archive ({}), {word}", list.len(), bytes(total)))?;
         output::tell(&match archived {

@@ -80,10 +80,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             ),
         }
         if let Some(loaded) = all.take("profiles", Settings::load(config.clone())) {
-            all.good(
-                "profiles",
-                loaded.profiles.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(" "),
-            );
+            all.good("profiles", loaded.profiles.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(" "));
         }
         check_clock(&mut all);
         check_catalogue(&mut all, &config);
@@ -147,9 +144,7 @@ fn check_catalogue(all: &mut Findings, config: &Config) {
 fn check_daemon(all: &mut Findings, config: &Config) {
     let about = "daemon";
     match lock(&config.data) {
-        Err(e) if e.kind() == Kind::Busy => {
-            all.good(about, "a docket holds the station")
-        }
+        Err(e) if e.kind() == Kind::Busy => all.good(about, "a docket holds the station"),
         Err(_) => {}
         Ok(_) => all.notice(about, "not running", "systemctl start docket, or docket run"),
     }

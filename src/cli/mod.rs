@@ -6,6 +6,7 @@ mod demo;
 mod demo_cards;
 mod doctor;
 mod fsck;
+mod help;
 mod ingest;
 mod init;
 mod interrupt;
@@ -113,8 +114,7 @@ enum Command {
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    words::choose(cli.lang.as_deref());
+    let cli = help::parse();
     let station = &cli.station;
     let done = match cli.command {
         Command::Init(args) => init::run(station, &args),

@@ -227,19 +227,19 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
         (t("size", "大小"), format!("{} ({} B)", bytes(r.size), r.size)),
         ("SHA-256", hex(&r.sha256)),
         ("SM3", r.sm3.as_deref().map(hex).unwrap_or_default()),
-        (
-            t("taken", "摄录时间"),
-            {
-                let rule = words::time_rule(all["facts"]["time_rule"].as_str().unwrap_or("?"));
-                format!("{} ({rule})", output::time(r.taken_at))
-            },
-        ),
+        (t("taken", "摄录时间"), {
+            let rule = words::time_rule(all["facts"]["time_rule"].as_str().unwrap_or("?"));
+            format!("{} ({rule})", output::time(r.taken_at))
+        }),
         (t("archived", "归档时间"), output::time(r.archived_at)),
         (t("media", "媒体"), media_line(&all["media"])),
         (t("flags", "标注"), flags(&all["facts"]["flags"])),
         (
             t("take", "连续段"),
-            r.take.as_ref().map_or_else(String::new, |take| words::say(&format!("{} of {take}", r.segment.unwrap_or(1))).into_owned()),
+            r.take.as_ref().map_or_else(String::new, |take| {
+                let n = r.segment.unwrap_or(1);
+                if words::is_chinese() { format!("{take} 起第 {n} 段") } else { format!("{n} of {take}") }
+            }),
         ),
     ];
     for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
