@@ -22,15 +22,7 @@ pub fn render(text: &str) -> Cow<'_, str> {
     if text.len() > LONGEST {
         return Cow::Borrowed(text);
     }
-    let mut search = Search { book: &BOOK, tries: TRIES, telling: false };
-    if let Some(known) = search.known(text, DEPTH) {
-        return Cow::Owned(known);
-    }
-    if !text.contains('\n') {
-        return Cow::Borrowed(text);
-    }
-    let line = |l| search.line(l, DEPTH).unwrap_or_else(|| l.to_owned());
-    Cow::Owned(text.split('\n').map(line).collect::<Vec<_>>().join("\n"))
+    Cow::Owned(Search { book: &BOOK, tries: TRIES, telling: false }.lines(text, DEPTH))
 }
 
 /// The Chinese of a message, where it is known.
@@ -233,6 +225,18 @@ impl Search<'_> {
         None
     }
 
+    /// A message, or as many of its lines as are known.
+    fn lines(&mut self, text: &str, depth: u32) -> String {
+        if let Some(known) = self.known(text, depth) {
+            return known;
+        }
+        if !text.contains('\n') {
+            return text.to_owned();
+        }
+        let line = |l| self.line(l, depth).unwrap_or_else(|| l.to_owned());
+        text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// One line of several: its indent and bullet stay.
     fn line(&mut self, line: &str, depth: u32) -> Option<String> {
         let text = line.trim_start();
@@ -274,7 +278,7 @@ impl Search<'_> {
 
     fn value(&mut self, hole: Hole, text: &str, reading: Reading, depth: u32) -> Option<String> {
         match hole {
-            Hole::Any => Some(text.to_owned()),
+            Hole::Any => (!text.contains('\n')).then(|| text.to_owned()),
             Hole::Number => text.bytes().all(|b| b.is_ascii_digit()).then(|| text.to_owned()),
             Hole::Known => self.known(text, depth),
             Hole::Perhaps => match reading {
@@ -285,7 +289,7 @@ impl Search<'_> {
                     known
                 }
                 Reading::Known => self.known(text, depth),
-                Reading::Any => Some(self.known(text, depth).unwrap_or_else(|| text.to_owned())),
+                Reading::Any => Some(self.lines(text, depth)),
             },
         }
     }
@@ -317,12 +321,12 @@ mod tests {
 
     #[test]
     fn lists_keep_their_form() {
-        let text = "2 problems in /s/docket.toml:\n  - volumes is not a setting\n  - unheard of";
+        let text = "2 problems in /s/docket.toml:\n  - volumes is not a setting\n  - unheard of\n  - dock[1].path is missing";
         let rendered = render(text);
         let lines: Vec<_> = rendered.lines().collect();
-        assert_eq!(lines.len(), 3, "{rendered}");
+        assert_eq!(lines.len(), 4, "{rendered}");
         assert!(lines[0].contains("2 处") && lines[1].starts_with("  - volumes "), "{rendered}");
-        assert_eq!(lines[2], "  - unheard of");
+        assert_eq!(lines[2..], ["  - unheard of", "  - 缺少 dock[1].path"]);
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub fn print(entries: &[Stored]) -> Result<()> {
         let text = |key: &str| content[key].as_str().unwrap_or_default().to_owned();
         let details = content["details"].as_object().map_or_else(String::new, |d| {
             d.iter()
+                .filter(|(_, v)| !(v.is_null() && words::is_chinese()))
                 .map(|(k, v)| words::detail(k, &v.as_str().map_or_else(|| v.to_string(), str::to_owned)))
                 .collect::<Vec<_>>()
                 .join(" ")

@@ -6,13 +6,15 @@ use super::{Cli, words};
 use crate::base::zh;
 
 /// What clap writes by itself, in its help.
-const BUILT_IN: [(&str, &str); 13] = [
+const BUILT_IN: [(&str, &str); 15] = [
     ("Print this message or the help of the given subcommand(s)", "显示本帮助，或指定命令的帮助"),
     ("Print help (see a summary with '-h')", "显示帮助（-h 显示摘要）"),
     ("Print help (see more with '--help')", "显示帮助（--help 显示详情）"),
     ("Print help", "显示帮助"),
     ("Print version", "显示版本"),
-    ("Usage:", "用法："),
+    ("Usage: ", "用法："),
+    ("[OPTIONS]", "[选项]"),
+    ("<COMMAND>", "<命令>"),
     ("Commands:", "命令："),
     ("Arguments:", "参数："),
     ("Options:", "选项："),

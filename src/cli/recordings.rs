@@ -181,7 +181,7 @@ fn list(db: &Connection, places: &Places, options: &Args) -> Result<Exit> {
 
 fn table() -> comfy_table::Table {
     let mut table = output::table(&[
-        "id",
+        t("id", "编号"),
         t("taken", "摄录时间"),
         t("recorder", "记录仪"),
         t("state", "状态"),
@@ -198,7 +198,7 @@ fn table() -> comfy_table::Table {
 pub fn duration(r: &Recording) -> String {
     let media: Value = r.probed.as_deref().and_then(|p| serde_json::from_str(p).ok()).unwrap_or_default();
     match (media["verdict"].as_str(), media["facts"]["duration_ms"].as_u64()) {
-        (Some("unplayable"), _) => t("cut off", "不完整").to_owned(),
+        (Some("unplayable"), _) => t("cut off", "无法播放").to_owned(),
         (_, Some(ms)) => output::span(ms as f64 / 1000.0),
         _ => String::new(),
     }
@@ -219,17 +219,17 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
         return Ok(Exit::Good);
     }
     let rows = [
-        ("id", r.id.clone()),
+        (t("id", "编号"), r.id.clone()),
         (t("state", "状态"), words::state(&r.state).to_owned()),
         (t("recorder", "记录仪"), r.recorder.clone()),
         (t("name on the card", "卡上文件名"), show(OsStr::from_bytes(&r.source_path))),
         (t("kind", "类型"), words::kind(&r.kind).to_owned()),
-        (t("size", "大小"), format!("{} ({} B)", bytes(r.size), r.size)),
+        (t("size", "大小"), words::noted(&bytes(r.size), &format!("{} B", r.size))),
         ("SHA-256", hex(&r.sha256)),
         ("SM3", r.sm3.as_deref().map(hex).unwrap_or_default()),
         (t("taken", "摄录时间"), {
             let rule = words::time_rule(all["facts"]["time_rule"].as_str().unwrap_or("?"));
-            format!("{} ({rule})", output::time(r.taken_at))
+            words::noted(&output::time(r.taken_at), &rule)
         }),
         (t("archived", "归档时间"), output::time(r.archived_at)),
         (t("media", "媒体"), media_line(&all["media"])),
@@ -248,7 +248,10 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
     for c in &copies {
         let read = c.verified_at.map_or_else(String::new, |ms| {
             let how = words::how(c.how.as_deref().unwrap_or("?"));
-            format!(" ({} {}, {how})", t("read back", "回读"), output::time(ms))
+            words::noted(
+                "",
+                &format!("{} {}{}{how}", t("read back", "回读"), output::time(ms), t(", ", "，")),
+            )
         });
         let path: PathBuf = places.path(&c.volume, &c.path);
         let text = format!("{} {}{read}", words::state(&c.state), Path::display(&path));

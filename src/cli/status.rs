@@ -212,10 +212,9 @@ fn print_unfinished(jobs: &[Job]) -> Result<()> {
     output::line(&format!("\n{}", t("Not archived yet, and why:", "尚未归档及原因：")))?;
     for job in jobs.iter().take(NAMED) {
         output::line(&format!(
-            "  {} {} ({}){}{}{}",
+            "  {} {}{}{}{}",
             job.recorder,
-            show(OsStr::from_bytes(&job.source_path)),
-            bytes(job.size),
+            words::noted(&show(OsStr::from_bytes(&job.source_path)), &bytes(job.size)),
             t(": ", "："),
             words::state(&job.state),
             job.reason.as_ref().map_or_else(String::new, |r| format!("{}{}", t(": ", "："), words::say(r))),

@@ -74,6 +74,22 @@ pub fn time_rule(rule: &str) -> Cow<'_, str> {
     if rule == "name" { Cow::Borrowed(t("name", "依据文件名")) } else { say(rule) }
 }
 
+/// A text and what is to be said beside it, in brackets.
+pub fn noted(text: &str, beside: &str) -> String {
+    format!("{text}{}{beside}{}", t(" (", "（"), t(")", "）"))
+}
+
+/// Media facts in the custody log, as far as a person needs them there.
+fn verdict(facts: &str) -> String {
+    let facts: serde_json::Value = serde_json::from_str(facts).unwrap_or_default();
+    let word = match facts["verdict"].as_str() {
+        Some("playable") => "可播放",
+        Some("cutoff") => "不完整",
+        _ => "无法播放",
+    };
+    facts["reason"].as_str().map_or_else(|| word.to_owned(), |why| format!("{word}：{}", say(why)))
+}
+
 /// The kind of a recording.
 pub fn kind(word: &str) -> &str {
     match word {
@@ -172,7 +188,8 @@ pub fn detail(name: &str, value: &str) -> String {
         "source" => "源文件",
         "state" => "状态",
         "volume" => "存储卷",
-        "volumes" => "存储卷",
+        "volumes" => "存储卷数",
+        "ended" => "已结束",
         "facts" => "媒体信息",
         "mtime_ns" => "修改时间（纳秒）",
         other => other,
@@ -180,7 +197,12 @@ pub fn detail(name: &str, value: &str) -> String {
     let value = match name {
         "state" => Cow::Borrowed(state(value)),
         "how" => Cow::Borrowed(how(value)),
-        _ => say(value),
+        "facts" => Cow::Owned(verdict(value)),
+        _ => match value {
+            "true" => Cow::Borrowed("是"),
+            "false" => Cow::Borrowed("否"),
+            other => say(other),
+        },
     };
     format!("{chinese}={value}")
 }
