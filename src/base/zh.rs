@@ -204,7 +204,7 @@ impl Search<'_> {
         for &i in &book.by_first[usize::from(first)] {
             let pair = &book.pairs[i];
             let Some(rest) = text.strip_prefix(pair.pieces[0].as_str()) else { continue };
-            if self.telling && pair.is_glue() {
+            if (self.telling || text.contains('\n')) && pair.is_glue() {
                 continue;
             }
             // A path may hold what parts two holes: the reading with the most telling message is right.
@@ -233,7 +233,11 @@ impl Search<'_> {
         if !text.contains('\n') {
             return text.to_owned();
         }
-        let line = |l| self.line(l, depth).unwrap_or_else(|| l.to_owned());
+        let line = |l| {
+            // One odd line leaves the others their tries; lists are not nested.
+            self.tries = self.tries.max(TRIES / 8);
+            self.line(l, depth).unwrap_or_else(|| l.to_owned())
+        };
         text.split('\n').map(line).collect::<Vec<_>>().join("\n")
     }
 
@@ -263,7 +267,9 @@ impl Search<'_> {
             values.extend(value);
             return values.len() > n;
         }
-        for (at, _) in rest.match_indices(after.as_str()) {
+        // Only the last hole may hold a list.
+        let first_line = rest.split_inclusive('\n').next().unwrap_or(rest);
+        for (at, _) in first_line.match_indices(after.as_str()) {
             let Some(tries) = self.tries.checked_sub(1) else { return false };
             self.tries = tries;
             let Some(value) = self.value(*hole, &rest[..at], reading, depth) else { continue };
@@ -327,6 +333,27 @@ mod tests {
         assert_eq!(lines.len(), 4, "{rendered}");
         assert!(lines[0].contains("2 处") && lines[1].starts_with("  - volumes "), "{rendered}");
         assert_eq!(lines[2..], ["  - unheard of", "  - 缺少 dock[1].path"]);
+    }
+
+    #[test]
+    fn a_long_list_is_rendered_whole() {
+        let list: String =
+            (1..200).map(|n| format!("\n  - dock[{n}].path wants a text in quotes, not {n}")).collect();
+        let rendered =
+            render(&format!("199 problems in /a: b.toml:{list}\n  - no [[volume]]: what: is: this"))
+                .into_owned();
+        assert!(rendered.starts_with("/a"), "{rendered}");
+        assert!(!rendered.contains("wants") && !rendered.contains("problems"), "{rendered}");
+    }
+
+    #[test]
+    fn odd_texts_end_soon() {
+        let begun = std::time::Instant::now();
+        let head = "cannot open x: ".repeat(60);
+        for text in ["a: ".repeat(20_000), head.repeat(50), format!("{head}{}", "\na: b: c".repeat(5000))] {
+            let _ = render(&text);
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     }
 
     #[test]
