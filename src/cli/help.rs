@@ -45,7 +45,7 @@ pub fn parse() -> Cli {
 
 /// `--lang` before anything is parsed: what parsing says depends on it.
 fn lang(args: impl Iterator<Item = std::ffi::OsString>) -> Option<String> {
-    let mut args = args.skip(1).map_while(|a| a.into_string().ok()).take_while(|a| a != "--");
+    let mut args = args.skip(1).map(|a| a.to_string_lossy().into_owned()).take_while(|a| a != "--");
     while let Some(arg) = args.next() {
         match arg.strip_prefix("--lang") {
             Some("") => return args.next(),
