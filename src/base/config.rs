@@ -122,9 +122,12 @@ impl Config {
         let base = std::path::absolute(base).map_err(|e| Error::io("resolve", base, e))?;
         Self::parse(&text, &base).map_err(|problems| {
             let list: Vec<_> = problems.iter().map(|p| format!("\n  - {p}")).collect();
-            let n = problems.len();
-            let noun = if n == 1 { "problem" } else { "problems" };
-            Error::new(Kind::Invalid, format!("{n} {noun} in {}:{}", file.display(), list.concat()))
+            let (file, list) = (file.display(), list.concat());
+            let what = match problems.len() {
+                1 => format!("1 problem in {file}:{list}"),
+                n => format!("{n} problems in {file}:{list}"),
+            };
+            Error::new(Kind::Invalid, what)
                 .next("mend the lines named above; config/docket.toml explains every key")
         })
     }

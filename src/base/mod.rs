@@ -1,4 +1,4 @@
-//! What every room stands on: errors, time, ids, durable files.
+//! What every room stands on: errors, time, ids, durable files, Chinese.
 
 pub mod cancel;
 pub mod clock;
@@ -10,6 +10,7 @@ pub mod failpoint;
 pub mod ids;
 pub mod logging;
 pub mod text;
+pub mod zh;
 
 pub use cancel::Cancel;
 pub use error::{Error, Kind, Result};

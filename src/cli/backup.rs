@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::interrupt::on_interrupt;
-use super::words::t;
 use super::{Exit, StationArgs, look_into, output};
 use crate::base::Result;
 use crate::base::text::bytes;
@@ -30,16 +29,14 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     if options.json {
         output::json(&copied)?;
     } else {
-        output::line(&format!(
-            "{}: {}, {} {}, {} {}",
+        output::tell(&format!(
+            "{}: {}, {} recordings, {} custody entries, checked",
             options.file.display(),
             bytes(copied.bytes),
             copied.recordings,
-            t("recordings", "个录音录像"),
-            copied.entries,
-            t("custody entries, checked", "条保管日志，已校验")
+            copied.entries
         ))?;
-        output::line(&format!("{} {}", t("head", "链首"), copied.head))?;
+        output::tell(&format!("head {}", copied.head))?;
     }
     Ok(Exit::Good)
 }

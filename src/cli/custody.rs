@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::words::t;
+use super::words::{self, t};
 use super::{Exit, StationArgs, look_into, output};
 use crate::base::Result;
 use crate::base::text::hex;
@@ -62,8 +62,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             if *json {
                 output::json(&json!({ "entries": entries, "head": hex(&head), "good": true }))?;
             } else {
-                let good = t("entries, unbroken; head", "条记录，链完整；链首");
-                output::line(&format!("{entries} {good} {}", hex(&head)))?;
+                output::tell(&format!("{entries} entries, unbroken; head {}", hex(&head)))?;
             }
         }
     }
@@ -91,7 +90,8 @@ pub fn print(entries: &[Stored]) -> Result<()> {
         let text = |key: &str| content[key].as_str().unwrap_or_default().to_owned();
         let details = content["details"].as_object().map_or_else(String::new, |d| {
             d.iter()
-                .map(|(k, v)| format!("{k}={}", v.as_str().map_or_else(|| v.to_string(), str::to_owned)))
+                .filter(|(_, v)| !(v.is_null() && words::is_chinese()))
+                .map(|(k, v)| words::detail(k, &v.as_str().map_or_else(|| v.to_string(), str::to_owned)))
                 .collect::<Vec<_>>()
                 .join(" ")
         });
@@ -99,7 +99,7 @@ pub fn print(entries: &[Stored]) -> Result<()> {
             entry.seq.to_string(),
             output::time_of(&text("at")),
             text("actor"),
-            text("action"),
+            words::action(&text("action")).to_owned(),
             text("object"),
             details,
         ]);

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::ingest::Screen;
 use super::interrupt::on_interrupt;
 use super::recordings::Places;
-use super::words::t;
+use super::words::{self, t};
 use super::{Exit, StationArgs, demo_cards as cards, output};
 use crate::app::docks::Docks;
 use crate::base::clock::SystemClock;
@@ -90,18 +90,15 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     for card in cards::NAMES {
         let stay = dock(&station, &config, &drawer.join(card), &screen, &cancel)?;
         screen.clear();
-        say(&format!(
-            "  {:<24} {} {}, {} {}, {} {}  ({}, {})",
+        say(&words::say(&format!(
+            "  {:<24} {} archived, {} known already, {} left by rule  ({}, {})",
             stay.recorder,
             stay.archived,
-            t("archived", "个已归档"),
             stay.known,
-            t("known already", "个此前已归档"),
             stay.left,
-            t("left by rule", "个按规则未采集"),
             bytes(stay.bytes),
             output::span(stay.seconds)
-        ))?;
+        )))?;
         stays.push(stay);
     }
     let mut aftercare = Aftercare::new();
@@ -216,26 +213,13 @@ fn show_result(
         print_list(&mut list, &places)?;
         let rate = bytes((read as f64 / seconds.max(0.001)) as u64);
         let total: u64 = list.iter().map(|(r, ..)| r.size).sum();
-        output::line(&format!(
-            "\n{} {} ({}), {}",
-            list.len(),
-            t("recordings in the archive", "个录音录像已在库"),
-            bytes(total),
-            if good {
-                t("each read back from the disk and equal to its card", "均已从磁盘回读，与卡上一致")
-            } else {
-                t("NOT all verified", "未全部通过校验")
-            }
-        ))?;
-        output::line(&match archived {
-            0 => t("Nothing was copied: every file was known.", "本次未复制任何文件：全部此前已归档。")
-                .to_owned(),
-            n => format!(
-                "{} {n}, {}, {}, {rate}/s",
-                t("archived now:", "本次归档"),
-                bytes(read),
-                output::span(seconds)
-            ),
+        let word =
+            if good { "each read back from the disk and equal to its card" } else { "NOT all verified" };
+        output::line("")?;
+        output::tell(&format!("{} recordings in the archive ({}), {word}", list.len(), bytes(total)))?;
+        output::tell(&match archived {
+            0 => "Nothing was copied: every file was known.".to_owned(),
+            n => format!("archived now: {n}, {}, {}, {rate}/s", bytes(read), output::span(seconds)),
         })?;
         if good {
             let me = std::env::args().next().unwrap_or_else(|| "docket".into());

@@ -6,7 +6,7 @@ use chrono::{Datelike, Utc};
 use nix::unistd::AccessFlags;
 use serde::Serialize;
 
-use super::words::t;
+use super::words::{say, subject, t};
 use super::{Exit, StationArgs, look_into, output};
 use crate::archive::layout;
 use crate::archive::volume::{Look, Volume};
@@ -69,7 +69,7 @@ impl Findings {
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let mut all = Findings::default();
     let source = args.source()?;
-    let settings = t("settings", "设置");
+    let settings = "settings";
     if let Some(config) = all.take(settings, source.load()) {
         match source.file() {
             file if file.exists() => all.good(settings, file.display().to_string()),
@@ -79,11 +79,8 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
                 "docket init writes one",
             ),
         }
-        if let Some(loaded) = all.take(t("profiles", "卡型"), Settings::load(config.clone())) {
-            all.good(
-                t("profiles", "卡型"),
-                loaded.profiles.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(" "),
-            );
+        if let Some(loaded) = all.take("profiles", Settings::load(config.clone())) {
+            all.good("profiles", loaded.profiles.iter().map(|p| p.id.as_str()).collect::<Vec<_>>().join(" "));
         }
         check_clock(&mut all);
         check_catalogue(&mut all, &config);
@@ -102,21 +99,21 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
                 "notice" => "·",
                 _ => "✗",
             };
-            output::line(&format!("{mark} {}: {}", f.about, f.text))?;
+            output::line(&format!("{mark} {}{}{}", subject(&f.about), t(": ", "："), say(&f.text)))?;
             if let Some(next) = &f.next {
-                output::line(&format!("    {}: {next}", t("next", "处理")))?;
+                output::line(&format!("    {}{}", t("next: ", "处理："), say(next)))?;
             }
         }
         match wrong {
             0 => output::line(t("The set-up is good.", "配置正常。"))?,
-            n => output::line(&format!("{n} {}", t("things are wrong", "项有问题")))?,
+            n => output::tell(&format!("{n} things are wrong"))?,
         }
     }
     Ok(if wrong == 0 { Exit::Good } else { Exit::Attention })
 }
 
 fn check_clock(all: &mut Findings) {
-    let (about, now) = (t("clock", "时钟"), Utc::now());
+    let (about, now) = ("clock", Utc::now());
     if (2025..2036).contains(&now.year()) {
         all.good(about, output::time(now.timestamp_millis()));
     } else {
@@ -130,7 +127,7 @@ fn check_clock(all: &mut Findings) {
 }
 
 fn check_catalogue(all: &mut Findings, config: &Config) {
-    let about = t("catalogue", "目录库");
+    let about = "catalogue";
     let checked = look_into(config).and_then(|db| integrity(&db));
     if all.take(about, checked).is_some() {
         all.good(about, config.data.display().to_string());
@@ -145,19 +142,17 @@ fn check_catalogue(all: &mut Findings, config: &Config) {
 }
 
 fn check_daemon(all: &mut Findings, config: &Config) {
-    let about = t("daemon", "守护进程");
+    let about = "daemon";
     match lock(&config.data) {
-        Err(e) if e.kind() == Kind::Busy => {
-            all.good(about, t("a docket holds the station", "本站正由 docket 使用"))
-        }
+        Err(e) if e.kind() == Kind::Busy => all.good(about, "a docket holds the station"),
         Err(_) => {}
-        Ok(_) => all.notice(about, t("not running", "未运行"), "systemctl start docket, or docket run"),
+        Ok(_) => all.notice(about, "not running", "systemctl start docket, or docket run"),
     }
 }
 
 fn check_volumes(all: &mut Findings, config: &Config) {
     for volume in &config.volumes {
-        let about = format!("{} {}", t("volume", "存储卷"), volume.name);
+        let about = format!("volume {}", volume.name);
         let expected = look_into(config).and_then(|db| volumes::id_of(&db, &volume.name)).ok().flatten();
         let Some(look) = all.take(&about, Look::open(volume, expected.as_deref())) else { continue };
         if nix::unistd::access(&volume.path.join(layout::INCOMING), AccessFlags::W_OK).is_err() {
@@ -191,7 +186,7 @@ fn check_volumes(all: &mut Findings, config: &Config) {
         {
             all.notice(
                 &about,
-                t("shares its file system with others", "与其他数据共用文件系统"),
+                "shares its file system with others",
                 "a file system of its own keeps other programs from filling it",
             );
         }
@@ -207,9 +202,9 @@ fn check_volumes(all: &mut Findings, config: &Config) {
 
 fn check_docks(all: &mut Findings, config: &Config) {
     for dock in &config.docks {
-        let about = format!("{} {}", t("dock", "采集口"), dock.name);
+        let about = format!("dock {}", dock.name);
         if let Some(cards) = all.take(&about, folder::cards(&dock.path)) {
-            all.good(&about, format!("{}, {} {}", dock.path.display(), cards.len(), t("cards now", "张卡")));
+            all.good(&about, format!("{}, {} cards now", dock.path.display(), cards.len()));
         }
         let watch = folder::watch(&dock.path, false, || {});
         if watch.is_none() && dock.path.is_dir() {
@@ -229,6 +224,6 @@ fn check_ffmpeg(all: &mut Findings, config: &Config) {
     let file = config.data.join(crate::ingest::station::CATALOG);
     let path: &Path = if file.exists() { &file } else { Path::new("/proc/self/exe") };
     if all.take(about, worker.probe(path, &Cancel::new())).is_some() {
-        all.good(about, t("the media worker answers", "媒体进程正常"));
+        all.good(about, "the media worker answers");
     }
 }

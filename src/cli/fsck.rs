@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::interrupt::on_interrupt;
-use super::words::t;
+use super::words::{self, say, t};
 use super::{Exit, StationArgs, actor, look_into, output};
 use crate::archive::fsck::{Depth, Finding, Fsck, mend};
 use crate::archive::volume::Look;
@@ -59,11 +59,11 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let (findings, problems, looked) = look(&config, options.depth, &cancel)?;
     if !options.json {
         for f in findings.iter() {
-            let mend = f.mend.map_or_else(String::new, |m| format!(" → {m}"));
-            output::line(&format!("{} {}: {}{mend}", f.volume, f.path, f.text))?;
+            let mend = f.mend.map_or_else(String::new, |m| format!(" → {}", say(m)));
+            output::line(&format!("{} {}{}{}{mend}", f.volume, f.path, t(": ", "："), say(&f.text)))?;
         }
         for e in &problems {
-            output::line(&format!("! {e}"))?;
+            output::line(&format!("! {}", words::error(e)))?;
         }
     }
     let plan: Vec<&Finding> = findings.iter().filter(|f| f.mend.is_some()).collect();
@@ -84,16 +84,9 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         output::json(&json!({ "files": looked.0, "bytes": looked.1, "findings": findings,
             "problems": problems.iter().map(|e| e.what()).collect::<Vec<_>>(), "mended": mended }))?;
     } else {
-        output::line(&format!(
-            "{} {}, {} {}; {} {}{}",
-            looked.0,
-            t("copies checked", "份副本已检查"),
-            bytes(looked.1),
-            t("read", "已回读"),
-            findings.len(),
-            t("findings", "项发现"),
-            if options.apply { format!(", {mended} {}", t("mended", "项已修正")) } else { String::new() }
-        ))?;
+        let (files, read, found) = (looked.0, bytes(looked.1), findings.len());
+        let sum = format!("{files} copies checked, {read} read; {found} findings");
+        output::tell(&if options.apply { format!("{sum}, {mended} mended") } else { sum })?;
         if !options.apply && !plan.is_empty() {
             output::line(t(
                 "Nothing was changed. `--apply` carries the plan out.",

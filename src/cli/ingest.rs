@@ -180,27 +180,21 @@ pub fn report(summary: &Summary, as_json: bool) -> Result<Exit> {
         }))?;
     } else {
         let rate = counts.bytes as f64 / summary.seconds.max(0.001);
-        output::line(&format!(
-            "{} {}: {} {} ({}, {}, {}/s), {} {}, {} {}, {} {}",
-            t("recorder", "记录仪"),
+        output::tell(&format!(
+            "recorder {}: {} archived and verified ({}, {}, {}/s), {known} known already, {} left by rule, {} failed",
             summary.recorder,
             counts.archived,
-            t("archived and verified", "个已归档并校验"),
             bytes(counts.bytes),
             output::span(summary.seconds),
             bytes(rate as u64),
-            known,
-            t("known already", "个此前已归档"),
             counts.left,
-            t("left by rule", "个按规则未采集"),
             counts.failed,
-            t("failed", "个失败"),
         ))?;
         for problem in summary.problems.iter().take(20) {
-            output::line(&format!("  ! {problem}"))?;
+            output::line(&format!("  ! {}", words::say(problem)))?;
         }
         if summary.problems.len() > 20 {
-            output::line(&format!("  … {} more: docket status", summary.problems.len() - 20))?;
+            output::tell(&format!("  … {} more: docket status", summary.problems.len() - 20))?;
         }
         let word = if summary.problems.is_empty() { "safe" } else { "attention" };
         output::line(words::state(word))?;

@@ -41,9 +41,9 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         output::line(t("Everything was there already.", "本站已初始化，无需更改。"))?;
     }
     for line in &made {
-        output::line(&format!("{} {line}", t("made", "已创建")))?;
+        output::tell(&format!("made {line}"))?;
     }
     let data = config.data.display();
-    output::line(&format!("{}: docket run --data {data}", t("next", "下一步")))?;
+    output::tell(&format!("next: docket run --data {data}"))?;
     Ok(Exit::Good)
 }

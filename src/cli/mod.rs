@@ -6,6 +6,7 @@ mod demo;
 mod demo_cards;
 mod doctor;
 mod fsck;
+mod help;
 mod ingest;
 mod init;
 mod interrupt;
@@ -113,8 +114,7 @@ enum Command {
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    words::choose(cli.lang.as_deref());
+    let cli = help::parse();
     let station = &cli.station;
     let done = match cli.command {
         Command::Init(args) => init::run(station, &args),
@@ -140,7 +140,7 @@ pub fn main() -> ExitCode {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Attention) => ExitCode::from(ATTENTION),
         Err(e) => {
-            eprintln!("docket: {e}");
+            eprintln!("docket{}{}", words::t(": ", "："), words::error(&e));
             ExitCode::from(if e.kind() == Kind::Cancelled { 130 } else { 1 })
         }
     }

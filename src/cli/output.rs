@@ -6,6 +6,7 @@ use chrono::{DateTime, Local};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::words::{say, t};
 use crate::base::clock::from_ms;
 use crate::base::{Error, Kind, Result};
 
@@ -23,6 +24,17 @@ pub fn line(text: &str) -> Result<()> {
         Err(e) => Err(Error::new(Kind::of_io(&e), format!("cannot print: {e}"))),
         Ok(()) => Ok(()),
     }
+}
+
+/// Prints a message in the chosen language.
+pub fn tell(english: &str) -> Result<()> {
+    line(&say(english))
+}
+
+/// A label and what it names, in columns also where characters are two columns wide.
+pub fn field(label: &str, columns: usize, text: &str) -> Result<()> {
+    let wide: usize = label.chars().map(|c| if c < '\u{1100}' { 1 } else { 2 }).sum();
+    line(&format!("{label}{:blank$}{text}", "", blank = columns.saturating_sub(wide)))
 }
 
 /// A table without lines but under its head, as wide as the terminal.
@@ -69,8 +81,8 @@ pub fn time_of(text: &str) -> String {
 pub fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
     match whole {
-        0..60 => format!("{:.1} s", seconds.max(0.0)),
-        60..3600 => format!("{}:{:02} min", whole / 60, whole % 60),
-        _ => format!("{}:{:02} h", whole / 3600, whole % 3600 / 60),
+        0..60 => format!("{:.1} {}", seconds.max(0.0), t("s", "秒")),
+        60..3600 => format!("{}:{:02} {}", whole / 60, whole % 60, t("min", "分")),
+        _ => format!("{}:{:02} {}", whole / 3600, whole % 3600 / 60, t("h", "小时")),
     }
 }

@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::interrupt::on_interrupt;
-use super::words::t;
+use super::words::{say, t};
 use super::{Exit, StationArgs, actor, output};
 use crate::archive::rebuild::{self, Rebuilt};
 use crate::archive::volume::{Look, Volume};
@@ -64,15 +64,13 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         output::json(&all)?;
     } else {
         for problem in &all.problems {
-            output::line(&format!("! {problem}"))?;
+            output::line(&format!("! {}", say(problem)))?;
         }
-        let entered = t("copies read back and entered", "份副本已回读并登记");
-        output::line(&format!(
-            "{} {entered} ({}), {} {}",
+        output::tell(&format!(
+            "{} copies read back and entered ({}), {} problems",
             all.copies,
             bytes(all.bytes),
-            all.problems.len(),
-            t("problems", "个问题")
+            all.problems.len()
         ))?;
         output::line(t("next: docket fsck", "下一步：docket fsck"))?;
     }

@@ -172,15 +172,16 @@ fn list(db: &Connection, places: &Places, options: &Args) -> Result<Exit> {
     output::print_table(&page)?;
     for job in &unfinished {
         let text = |key: &str| job[key].as_str().unwrap_or_default();
-        output::line(&format!("{} {} {}", text("recorder"), text("source_path"), text("reason")))?;
+        let why = words::say(text("reason"));
+        output::line(&format!("{} {} {why}", text("recorder"), text("source_path")))?;
     }
-    output::line(&format!("{count} {}, {}", t("recordings", "个录音录像"), bytes(size)))?;
+    output::tell(&format!("{count} recordings, {}", bytes(size)))?;
     Ok(Exit::Good)
 }
 
 fn table() -> comfy_table::Table {
     let mut table = output::table(&[
-        "id",
+        t("id", "编号"),
         t("taken", "摄录时间"),
         t("recorder", "记录仪"),
         t("state", "状态"),
@@ -197,7 +198,7 @@ fn table() -> comfy_table::Table {
 pub fn duration(r: &Recording) -> String {
     let media: Value = r.probed.as_deref().and_then(|p| serde_json::from_str(p).ok()).unwrap_or_default();
     match (media["verdict"].as_str(), media["facts"]["duration_ms"].as_u64()) {
-        (Some("unplayable"), _) => t("cut off", "不完整").to_owned(),
+        (Some("unplayable"), _) => t("cut off", "无法播放").to_owned(),
         (_, Some(ms)) => output::span(ms as f64 / 1000.0),
         _ => String::new(),
     }
@@ -218,40 +219,43 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
         return Ok(Exit::Good);
     }
     let rows = [
-        ("id", r.id.clone()),
+        (t("id", "编号"), r.id.clone()),
         (t("state", "状态"), words::state(&r.state).to_owned()),
         (t("recorder", "记录仪"), r.recorder.clone()),
         (t("name on the card", "卡上文件名"), show(OsStr::from_bytes(&r.source_path))),
-        (t("kind", "类型"), r.kind.clone()),
-        (t("size", "大小"), format!("{} ({} B)", bytes(r.size), r.size)),
+        (t("kind", "类型"), words::kind(&r.kind).to_owned()),
+        (t("size", "大小"), words::noted(&bytes(r.size), &format!("{} B", r.size))),
         ("SHA-256", hex(&r.sha256)),
         ("SM3", r.sm3.as_deref().map(hex).unwrap_or_default()),
-        (
-            t("taken", "摄录时间"),
-            format!("{} ({})", output::time(r.taken_at), all["facts"]["time_rule"].as_str().unwrap_or("?")),
-        ),
+        (t("taken", "摄录时间"), {
+            let rule = words::time_rule(all["facts"]["time_rule"].as_str().unwrap_or("?"));
+            words::noted(&output::time(r.taken_at), &rule)
+        }),
         (t("archived", "归档时间"), output::time(r.archived_at)),
         (t("media", "媒体"), media_line(&all["media"])),
         (t("flags", "标注"), flags(&all["facts"]["flags"])),
         (
             t("take", "连续段"),
-            r.take.as_ref().map_or_else(String::new, |take| format!("{} of {take}", r.segment.unwrap_or(1))),
+            r.take.as_ref().map_or_else(String::new, |take| {
+                let n = r.segment.unwrap_or(1);
+                if words::is_chinese() { format!("{take} 起第 {n} 段") } else { format!("{n} of {take}") }
+            }),
         ),
     ];
     for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
-        output::line(&format!("{name:<18}{text}"))?;
+        output::field(name, 18, text)?;
     }
     for c in &copies {
         let read = c.verified_at.map_or_else(String::new, |ms| {
-            format!(" ({} {}, {})", t("read back", "回读"), output::time(ms), c.how.as_deref().unwrap_or("?"))
+            let how = words::how(c.how.as_deref().unwrap_or("?"));
+            words::noted(
+                "",
+                &format!("{} {}{}{how}", t("read back", "回读"), output::time(ms), t(", ", "，")),
+            )
         });
         let path: PathBuf = places.path(&c.volume, &c.path);
-        output::line(&format!(
-            "{:<18}{} {}{read}",
-            places.name(&c.volume),
-            words::state(&c.state),
-            Path::display(&path)
-        ))?;
+        let text = format!("{} {}{read}", words::state(&c.state), Path::display(&path));
+        output::field(places.name(&c.volume), 18, &text)?;
     }
     output::line("")?;
     custody::print(&history)?;
@@ -260,7 +264,7 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
 
 fn flags(list: &Value) -> String {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")
+    list.iter().filter_map(Value::as_str).map(words::say).collect::<Vec<_>>().join(t("; ", "；"))
 }
 
 fn media_line(media: &Value) -> String {
@@ -280,7 +284,7 @@ fn media_line(media: &Value) -> String {
         parts.push(codec.to_owned());
     }
     if let Some(why) = media["reason"].as_str() {
-        parts.push(why.to_owned());
+        parts.push(words::say(why).into_owned());
     }
-    parts.join(", ")
+    parts.join(t(", ", "，"))
 }

@@ -19,6 +19,8 @@ use crate::catalog::{left, recordings};
 use crate::custody::log;
 use crate::ingest::progress::Snapshot;
 
+/// Columns of the labels at the top.
+const HEAD: usize = 9;
 /// Files named one by one; more are counted.
 const NAMED: usize = 20;
 
@@ -74,36 +76,25 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     }
     let daemon = match (&stays, asked) {
         (Some(_), _) => t("running", "运行中").to_owned(),
-        (None, Err(e)) => e.what().to_owned(),
+        (None, Err(e)) => words::say(e.what()).into_owned(),
         (None, Ok(_)) => t("not running (start it: docket run)", "未运行（启动：docket run）").to_owned(),
     };
-    output::line(&format!("{}  {}", t("station", "工作站"), config.data.display()))?;
-    output::line(&format!("{}   {daemon}", t("daemon", "守护进程")))?;
-    output::line(&format!(
-        "{}  {count} {}, {}; {not_well} {}",
-        t("archive", "归档"),
-        t("recordings", "个录音录像"),
-        bytes(size),
-        t("damaged or missing", "个损坏或缺失")
-    ))?;
-    output::line(&format!(
-        "{}  {entries} {} {}",
-        t("custody", "保管日志"),
-        t("entries, head", "条，链首"),
-        hex(&head)
-    ))?;
+    let stands = format!("{count} recordings, {}; {not_well} damaged or missing", bytes(size));
+    let custody = format!("{entries} entries, head {}", hex(&head));
+    output::field(t("station", "工作站"), HEAD, &config.data.display().to_string())?;
+    output::field(t("daemon", "采集服务"), HEAD, &daemon)?;
+    output::field(t("archive", "归档"), HEAD, &words::say(&stands))?;
+    output::field(t("custody", "保管日志"), HEAD, &words::say(&custody))?;
     print_volumes(&volumes)?;
     print_stays(stays.as_deref().unwrap_or_default())?;
     print_dockings(&dockings)?;
     if let Some(d) = dockings.iter().find(|d| d.counts.left > 0) {
         let list = left::of_docking(&db, d.id, NAMED as u32)?;
-        output::line(&format!(
-            "\n{} {}:",
-            t("left on the card by rule, docking", "按规则未采集，接入"),
-            d.id
-        ))?;
+        output::line("")?;
+        output::tell(&format!("left on the card by rule, docking {}:", d.id))?;
         for (path, why) in &list {
-            output::line(&format!("  {}: {why}", show(OsStr::from_bytes(path))))?;
+            let path = show(OsStr::from_bytes(path));
+            output::line(&format!("  {path}{}{}", t(": ", "："), words::say(why)))?;
         }
         more(d.counts.left as usize, list.len())?;
     }
@@ -151,7 +142,7 @@ fn print_volumes(volumes: &[VolumeRow]) -> Result<()> {
     output::print_table(&table)?;
     for v in volumes {
         if let Some(reason) = &v.reason {
-            output::line(&format!("  ! {}: {reason}", v.name))?;
+            output::line(&format!("  ! {}{}{}", v.name, t(": ", "："), words::say(reason)))?;
         }
     }
     Ok(())
@@ -161,7 +152,8 @@ fn print_stays(stays: &[(String, Snapshot)]) -> Result<()> {
     for (card, s) in stays {
         let (en, zh) = s.phase.words();
         output::line(&format!(
-            "  {card}: {}, {}/{} {}, {}/{}",
+            "  {card}{}{}, {}/{} {}, {}/{}",
+            t(": ", "："),
             t(en, zh),
             s.files_done,
             s.files_total,
@@ -206,7 +198,8 @@ fn print_dockings(dockings: &[Docking]) -> Result<()> {
     output::print_table(&table)?;
     for d in dockings {
         if let Some(reason) = &d.reason {
-            output::line(&format!("  ! {} {}: {reason}", t("docking", "接入"), d.id))?;
+            let (docking, colon) = (t("docking", "接入"), t(": ", "："));
+            output::line(&format!("  ! {docking} {}{colon}{}", d.id, words::say(reason)))?;
         }
     }
     Ok(())
@@ -219,12 +212,12 @@ fn print_unfinished(jobs: &[Job]) -> Result<()> {
     output::line(&format!("\n{}", t("Not archived yet, and why:", "尚未归档及原因：")))?;
     for job in jobs.iter().take(NAMED) {
         output::line(&format!(
-            "  {} {} ({}): {}{}",
+            "  {} {}{}{}{}",
             job.recorder,
-            show(OsStr::from_bytes(&job.source_path)),
-            bytes(job.size),
+            words::noted(&show(OsStr::from_bytes(&job.source_path)), &bytes(job.size)),
+            t(": ", "："),
             words::state(&job.state),
-            job.reason.as_ref().map_or_else(String::new, |r| format!(": {r}")),
+            job.reason.as_ref().map_or_else(String::new, |r| format!("{}{}", t(": ", "："), words::say(r))),
         ))?;
     }
     more(jobs.len(), NAMED.min(jobs.len()))

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::interrupt::on_interrupt;
 use super::recordings::{Places, day};
-use super::words::t;
+use super::words::{self, say, t};
 use super::{Exit, StationArgs, actor, output};
 use crate::archive::fsck::examine;
 use crate::archive::read_back::BLOCK;
@@ -92,7 +92,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             tally.bad.push((copy.recording.clone(), path, verdict.text.clone()));
             if !options.json {
                 let (id, path, why) = &tally.bad[tally.bad.len() - 1];
-                output::line(&format!("! {id} {path}: {why}"))?;
+                output::line(&format!("! {id} {path}{}{}", t(": ", "："), say(why)))?;
             }
         }
         let by = By { actor: actor(), at: Utc::now() };
@@ -171,15 +171,13 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             "absent_volumes": absent.iter().map(|e| e.what()).collect::<Vec<_>>() }))?;
     } else {
         for e in &absent {
-            output::line(&format!("! {e}"))?;
+            output::line(&format!("! {}", words::error(e)))?;
         }
-        output::line(&format!(
-            "{} {} ({}), {} {}",
+        output::tell(&format!(
+            "{} copies read back ({}), {} damaged or missing",
             tally.read,
-            t("copies read back", "份副本已回读"),
             bytes(tally.bytes),
-            tally.bad.len(),
-            t("damaged or missing", "份损坏或缺失")
+            tally.bad.len()
         ))?;
     }
     Ok(if tally.bad.is_empty() && tally.absent == 0 { Exit::Good } else { Exit::Attention })

@@ -128,9 +128,11 @@ impl Running {
                 Ok(line) => break line,
                 Err(RecvTimeoutError::Disconnected) => return Err(self.crashed(shown)),
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => {
-                    let what =
-                        format!("reading the media facts of {shown} took over {} s", limit.as_secs_f32());
-                    return Err(Error::new(Kind::Media, what + " and was given up").next(HARMLESS));
+                    let what = format!(
+                        "reading the media facts of {shown} took over {} s and was given up",
+                        limit.as_secs_f32()
+                    );
+                    return Err(Error::new(Kind::Media, what).next(HARMLESS));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
