@@ -206,24 +206,3 @@ fn clips_of_impossible_sizes_are_refused() {
             .contains("/nowhere/a.mp4")
     );
 }
-
-#[test]
-#[ignore = "prints how long a 10 s clip takes; run it in a release build"]
-fn how_long_a_clip_takes() {
-    let (_dir, path) = in_dir("a");
-    let c = Clip { seconds: 10, width: 640, height: 360, ..clip() };
-    let time = |what: &str, f: &dyn Fn()| {
-        let begun = std::time::Instant::now();
-        f();
-        println!("{what}: {:?}, {} bytes", begun.elapsed(), std::fs::metadata(&path).unwrap().len());
-    };
-    time("mp4", &|| mp4(&path, &c, Index::AtEnd).unwrap());
-    time("probe mp4", &|| drop(probe(&path).unwrap()));
-    time("mp4 faststart", &|| mp4(&path, &c, Index::AtStart).unwrap());
-    time("avi", &|| avi(&path, &c).unwrap());
-    time("probe avi", &|| drop(probe(&path).unwrap()));
-    time("ts", &|| ts(&path, &c).unwrap());
-    time("probe ts", &|| drop(probe(&path).unwrap()));
-    time("jpeg", &|| jpeg(&path, 1920, 1080, "PHOTO", c.start).unwrap());
-    time("probe jpeg", &|| drop(probe(&path).unwrap()));
-}
