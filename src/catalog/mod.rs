@@ -172,8 +172,10 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
         db.busy_timeout(Duration::from_secs(30))?;
         db.set_prepared_statement_cache_capacity(64);
         db.pragma_update(None, "foreign_keys", true)?;
-        db.pragma_update(None, "cache_size", -4096)?;
+        // KiB. Readers are many, one for each stay, and find the rest in the page cache.
+        db.pragma_update(None, "cache_size", -512)?;
         if flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            db.pragma_update(None, "cache_size", -4096)?;
             db.pragma_update(None, "journal_mode", "WAL")?;
             db.pragma_update(None, "synchronous", "FULL")?;
         }

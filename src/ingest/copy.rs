@@ -6,79 +6,26 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::blocks::{BLOCK, Block, Pool};
 use super::digests::{Digests, Values};
 use super::finish::{Finisher, Item, Stage, Ticket};
 use super::progress::Progress;
 use super::station::Core;
 use crate::archive::layout;
 use crate::base::config::Config;
-use crate::base::direct_io::{AlignedBuf, Output};
+use crate::base::direct_io::Output;
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::catalog::jobs::{self, Job};
 
-/// Bytes read at a time. A multiple of the hash block, so that a journaled state has no rest.
-pub const BLOCK: usize = 256 << 10;
-/// Blocks under way in one stay: the bound of its memory (4 MiB).
-const BLOCKS: usize = 16;
 /// Blocks that a writer which has fallen behind writes in one go.
 const GATHER: usize = 8;
-
-/// A bounded set of buffers; an empty pool is what makes a reader wait for its writers.
-#[derive(Default)]
-struct Pool {
-    free: Mutex<(usize, Vec<AlignedBuf>)>,
-    back: Condvar,
-}
-
-/// A filled buffer that returns to its pool.
-struct Block {
-    bytes: Option<AlignedBuf>,
-    len: usize,
-    pool: Arc<Pool>,
-}
-
-impl Pool {
-    fn take(self: &Arc<Self>) -> Block {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(bytes) = free.1.pop() {
-                return Block { bytes: Some(bytes), len: 0, pool: Arc::clone(self) };
-            }
-            if free.0 < BLOCKS {
-                free.0 += 1;
-                let bytes = AlignedBuf::new(BLOCK);
-                return Block { bytes: Some(bytes), len: 0, pool: Arc::clone(self) };
-            }
-            free = self.back.wait(free).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-impl Block {
-    fn whole(&mut self) -> &mut [u8] {
-        self.bytes.as_mut().map_or(&mut [], AlignedBuf::bytes_mut)
-    }
-
-    fn filled(&self) -> &[u8] {
-        self.bytes.as_ref().map_or(&[], |b| &b.bytes()[..self.len])
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        if let Some(bytes) = self.bytes.take() {
-            self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).1.push(bytes);
-            self.pool.back.notify_one();
-        }
-    }
-}
 
 /// A copy under way, shared by reader and writers.
 struct Running {
@@ -155,7 +102,8 @@ impl Copier {
     /// A copier without threads; they start with the first file for a volume.
     pub fn new(core: Arc<Core>, config: &Config, progress: Arc<Progress>, cancel: Cancel) -> Self {
         let (journal_bytes, sm3) = (config.journal_bytes, config.sm3);
-        Self { core, pool: Arc::default(), writers: Vec::new(), journal_bytes, sm3, progress, cancel }
+        let pool = Pool::new(Arc::clone(&core.budget));
+        Self { core, pool, writers: Vec::new(), journal_bytes, sm3, progress, cancel }
     }
 
     /// Fresh digests as the settings ask for.
@@ -241,7 +189,7 @@ impl Copier {
                 goes_on = true;
                 break None;
             }
-            block.len = n;
+            block.set_filled(n);
             digests.update(block.filled());
             self.progress.read(n as u64);
             let block = Arc::new(block);

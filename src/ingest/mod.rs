@@ -1,6 +1,7 @@
 //! From a docked card to archived recordings.
 
 pub mod aftercare;
+pub mod blocks;
 pub mod copy;
 pub mod digests;
 pub mod docking;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::copy::BLOCK;
+use super::blocks::BLOCK;
 use super::digests::Digests;
 use super::station::Station;
 use crate::archive::layout;

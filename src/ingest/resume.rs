@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::copy::{BLOCK, Start};
+use super::blocks::BLOCK;
+use super::copy::Start;
 use super::digests::Digests;
 use super::finish::Finisher;
 use crate::archive::layout;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use nix::fcntl::Flock;
 
+use super::blocks::Budget;
 use super::finish::Finisher;
 use crate::archive::volume::{State, Volume};
 use crate::base::clock::{Clock, rfc3339};
@@ -30,6 +31,8 @@ pub struct Core {
     pub clock: Arc<dyn Clock>,
     /// In whose name changes are made.
     pub actor: String,
+    /// Memory for copying, shared by all stays.
+    pub budget: Arc<Budget>,
 }
 
 impl Core {
@@ -95,7 +98,7 @@ impl Station {
         let lock = lock(&config.data)?;
         let catalog = Catalog::open(&config.data.join(CATALOG))?;
         let settings = RwLock::new(Arc::new(Settings::load(config)?));
-        let core = Arc::new(Core { catalog, clock, actor });
+        let core = Arc::new(Core { catalog, clock, actor, budget: Arc::default() });
         let by = core.by();
         let id = core.catalog.write(move |tx| dockings::station_id(tx, &by))?;
         let station = Self {
