@@ -4,6 +4,7 @@
 
 pub mod crash;
 pub mod daemon;
+pub mod seen;
 pub mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
