@@ -59,6 +59,8 @@ fn what_is_no_regular_file_is_left_and_named() {
     let left: Vec<_> = station.left().into_iter().collect();
     let left: Vec<(&str, &str)> = left.iter().map(|(p, why)| (p.to_str().unwrap(), why.as_str())).collect();
     assert_eq!(left, expected);
+    let listed = &station.json(&["status", "--json"])["left"];
+    assert_eq!(texts(listed, "path"), expected.iter().map(|(path, _)| *path).collect::<Vec<_>>());
     station.has_archived(&card, &[Path::new("DCIM/a.mp4")]);
 }
 

@@ -64,11 +64,15 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             })
             .collect();
         let unfinished: Vec<Value> = unfinished.iter().map(job_json).collect();
+        let left: Vec<Value> = match newest_with_left(&dockings) {
+            Some(d) => left::of_docking(&db, d.id, u32::MAX)?.iter().map(left_json).collect(),
+            None => Vec::new(),
+        };
         output::json(&json!({
             "data": config.data.display().to_string(), "daemon": stays.is_some(), "well": well,
             "stays": stays.unwrap_or_default(), "volumes": volumes, "dockings": dockings,
             "recordings": { "count": count, "bytes": size, "not_well": not_well },
-            "unfinished": unfinished, "custody": { "entries": entries, "head": hex(&head) },
+            "unfinished": unfinished, "left": left, "custody": { "entries": entries, "head": hex(&head) },
         }))?;
         return Ok(exit);
     }
@@ -95,7 +99,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     print_volumes(&volumes)?;
     print_stays(stays.as_deref().unwrap_or_default())?;
     print_dockings(&dockings)?;
-    if let Some(d) = dockings.iter().find(|d| d.counts.left > 0) {
+    if let Some(d) = newest_with_left(&dockings) {
         let list = left::of_docking(&db, d.id, NAMED as u32)?;
         output::line(&format!(
             "\n{} {}:",
@@ -118,6 +122,14 @@ fn more(all: usize, shown: usize) -> Result<()> {
             output::line(&format!("  … {n} {}", t("more (--json lists all)", "个未列出（--json 列出全部）")))
         }
     }
+}
+
+fn newest_with_left(dockings: &[Docking]) -> Option<&Docking> {
+    dockings.iter().find(|d| d.counts.left > 0)
+}
+
+fn left_json((path, why): &(Vec<u8>, String)) -> Value {
+    json!({ "path": show(OsStr::from_bytes(path)), "reason": why })
 }
 
 fn job_json(job: &Job) -> Value {
