@@ -265,6 +265,36 @@ fn what_may_not_be_read_is_named_and_the_rest_is_archived() {
     station.dir = tempfile::tempdir().unwrap();
 }
 
+#[test]
+fn a_size_that_lies_is_never_taken_for_whole() {
+    let station = Station::new();
+    let card = station.card("REC01");
+    put(card.join("good.mp4"), b"good");
+    // The kernel's own: nothing in it though there is something, and a page where there is less.
+    let lies =
+        [("longer.mp4", "/proc/version"), ("shorter.mp4", "/sys/kernel/mm/transparent_hugepage/enabled")];
+    let mut mounts = Vec::new();
+    for (name, source) in lies {
+        put(card.join(name), b"");
+        let Some(mount) = Mount::bind(Path::new(source), &card.join(name)) else { return };
+        mounts.push(mount);
+    }
+    for _ in 0..2 {
+        let summary = station.ingest_ends(&card, 3);
+        assert_eq!(summary["failed"], 2, "{summary}");
+        let problems = summary["problems"].to_string();
+        assert!(problems.contains("longer.mp4: it goes on after the 0 bytes it says it has"), "{problems}");
+        assert!(
+            problems.contains("bytes it says it has") && problems.contains("shorter.mp4: it ends"),
+            "{problems}"
+        );
+        assert_eq!(station.check().hashes, [sha256(b"good")]);
+    }
+    drop(mounts);
+    assert_eq!(station.ingest_ends(&card, 0)["failed"], 0);
+    assert_eq!(station.check().jobs, 0);
+}
+
 /// A folder path longer than any system call takes, made level by level; a file in each tenth.
 fn dig(card: &Path, levels: usize) -> Vec<PathBuf> {
     let folder = OFlag::O_DIRECTORY | OFlag::O_RDONLY;

@@ -273,14 +273,18 @@ impl Copier {
                 return Ok(Copied::Unreadable(e));
             }
         };
-        if size != job.size || mtime_ns != job.mtime_ns || offset != size {
+        if size != job.size || mtime_ns != job.mtime_ns {
             tell(&|| Command::Abandon);
             self.drain();
             return Ok(Copied::Changed { size, mtime_ns });
         }
-        if goes_on {
+        if goes_on || offset != size {
             tell(&|| Command::Abandon);
-            let what = format!("it goes on after the {size} bytes it says it has");
+            let what = if goes_on {
+                format!("it goes on after the {size} bytes it says it has")
+            } else {
+                format!("it ends after {offset} of the {size} bytes it says it has")
+            };
             return Ok(Copied::Unreadable(Error::new(Kind::Integrity, what)));
         }
         let values = digests.finish();
