@@ -295,6 +295,29 @@ fn a_size_that_lies_is_never_taken_for_whole() {
     assert_eq!(station.check().jobs, 0);
 }
 
+#[test]
+fn a_file_larger_than_every_volume_stops_only_itself() {
+    let station = Station::new();
+    let card = station.card("REC01");
+    put(card.join("a.mp4"), b"before");
+    put(card.join("z.mp4"), b"after");
+    let huge = std::fs::File::create(card.join("huge.mp4")).unwrap();
+    // ext4 holds 16 TiB in a file; some file systems less.
+    if huge.set_len(1 << 43).is_err() {
+        eprintln!("skipped: no sparse file of 8 TiB here");
+        return;
+    }
+    huge.set_modified(std::time::SystemTime::UNIX_EPOCH + OLD).unwrap();
+    let summary = station.ingest_ends(&card, 3);
+    assert_eq!((&summary["archived"], &summary["failed"]), (&2.into(), &1.into()), "{summary}");
+    let problems = summary["problems"].to_string();
+    assert!(problems.contains("huge.mp4: ") && problems.contains("8.0 TiB"), "{problems}");
+    let status = json_of(&station.run(&["status", "--json"]));
+    assert_eq!(status["volumes"][0]["state"], "online");
+    assert_eq!(texts(&status["unfinished"], "source_path"), ["huge.mp4"]);
+    station.check();
+}
+
 /// A folder path longer than any system call takes, made level by level; a file in each tenth.
 fn dig(card: &Path, levels: usize) -> Vec<PathBuf> {
     let folder = OFlag::O_DIRECTORY | OFlag::O_RDONLY;

@@ -12,6 +12,7 @@ use crate::archive::volume::{State, Volume};
 use crate::base::clock::{Clock, rfc3339};
 use crate::base::config::{Config, VolumeConfig};
 use crate::base::durable_fs::Dir;
+use crate::base::text::bytes;
 use crate::base::{Error, Kind, Result};
 use crate::card::profile::Profiles;
 use crate::catalog::dockings::By;
@@ -188,6 +189,21 @@ impl Station {
             }
         }
         (now, later, why)
+    }
+
+    /// Why no volume that is here could take `size` bytes even if it were empty: such a size is a lie
+    /// more often than a long recording, and waiting for room would hold up the rest of the card.
+    pub fn too_large(&self, size: u64) -> Option<String> {
+        let largest =
+            self.open_finishers().iter().filter_map(|f| f.volume.dir.space().ok()).map(|s| s.1).max()?;
+        (size > largest).then(|| {
+            format!(
+                "it says it has {}, more than the largest volume holds ({}); check the card's file system, \
+                 or add a larger volume and dock it again",
+                bytes(size),
+                bytes(largest)
+            )
+        })
     }
 
     /// Takes a recorder for one stay.
