@@ -318,6 +318,35 @@ fn a_file_larger_than_every_volume_stops_only_itself() {
     station.check();
 }
 
+#[test]
+fn a_file_that_changes_while_it_is_read_is_archived_in_its_last_state_only() {
+    let station = Station::new();
+    let card = station.card("REC01");
+    let path = card.join("growing.mp4");
+    put(&path, &content(1, 4 << 20));
+    put(card.join("still.mp4"), b"still");
+    let done = AtomicBool::new(false);
+    let first = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = std::fs::File::options().append(true).open(&path).unwrap();
+            while !done.load(SeqCst) {
+                file.write_all(&content(2, 4096)).unwrap();
+            }
+        });
+        let out = station.run(&["ingest", "--json", card.to_str().unwrap()]);
+        done.store(true, SeqCst);
+        out
+    });
+    expect_exit(&first, 3, &[]);
+    let problems = json_of(&first)["problems"].to_string();
+    assert!(problems.contains("growing.mp4: the source changed"), "{problems}");
+    assert_eq!(station.check().hashes, [sha256(b"still")]);
+    assert_eq!(station.ingest_ends(&card, 0)["archived"], 1);
+    station.has_archived(&card, &["growing.mp4", "still.mp4"].map(Path::new));
+    assert_eq!(station.unfinished(), Default::default());
+    assert_eq!(station.json(&["status", "--json"])["well"], true);
+}
+
 /// A folder path longer than any system call takes, made level by level; a file in each tenth.
 fn dig(card: &Path, levels: usize) -> Vec<PathBuf> {
     let folder = OFlag::O_DIRECTORY | OFlag::O_RDONLY;
