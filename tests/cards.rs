@@ -17,7 +17,6 @@ use common::seen::sha256sum_agrees;
 use common::tools::{Mount, expect_exit, is_root, json_of, texts};
 use common::{Station, content, put, sha256};
 use docket::base::text::unshow;
-use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, mknod};
 
 const OLD: std::time::Duration = std::time::Duration::from_secs(1_795_000_000);
@@ -345,57 +344,6 @@ fn a_file_that_changes_while_it_is_read_is_archived_in_its_last_state_only() {
     station.has_archived(&card, &["growing.mp4", "still.mp4"].map(Path::new));
     assert_eq!(station.unfinished(), Default::default());
     assert_eq!(station.json(&["status", "--json"])["well"], true);
-}
-
-/// A folder path longer than any system call takes, made level by level; a file in each tenth.
-fn dig(card: &Path, levels: usize) -> Vec<PathBuf> {
-    let folder = OFlag::O_DIRECTORY | OFlag::O_RDONLY;
-    let mut at = nix::fcntl::open(card, folder, Mode::empty()).unwrap();
-    let (mut path, mut files) = (PathBuf::new(), Vec::new());
-    for level in 1..=levels {
-        let name = format!("folder-number-{level:05}");
-        nix::sys::stat::mkdirat(&at, name.as_str(), Mode::S_IRWXU).unwrap();
-        at = openat(&at, name.as_str(), folder, Mode::empty()).unwrap();
-        path.push(name);
-        if level % 10 == 0 {
-            let flags = OFlag::O_CREAT | OFlag::O_WRONLY;
-            let file = openat(&at, "v.mp4", flags, Mode::S_IRWXU).unwrap();
-            std::fs::File::from(file).write_all(format!("level {level}").as_bytes()).unwrap();
-            files.push(path.join("v.mp4"));
-        }
-    }
-    files
-}
-
-#[test]
-fn paths_longer_than_the_system_takes_are_archived() {
-    let station = Station::new();
-    let card = station.card("REC01");
-    let deep = dig(&card, 500);
-    assert!(deep.last().unwrap().as_os_str().len() > 2 * 4096);
-    assert_eq!(station.ingest_ends(&card, 0)["archived"], deep.len());
-    let paths: Vec<_> = station.archived_paths().into_iter().map(|(path, _)| path).collect();
-    let mut expected = deep;
-    expected.sort();
-    assert_eq!(paths, expected);
-    assert_eq!(station.ingest_ends(&card, 0)["archived"], 0);
-    station.check();
-}
-
-#[test]
-fn folders_nested_without_end_are_named_and_what_is_above_is_archived() {
-    let station = Station::new();
-    let card = station.card("REC01");
-    dig(&card, 700);
-    let summary = station.ingest_ends(&card, 3);
-    assert_eq!(summary["archived"], 51);
-    let problems = summary["problems"].as_array().unwrap();
-    assert_eq!(problems.len(), 1);
-    assert!(
-        problems[0].as_str().unwrap().ends_with("unreadable: nested deeper than 512 folders"),
-        "{problems:?}"
-    );
-    station.check();
 }
 
 #[test]

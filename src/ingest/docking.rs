@@ -99,6 +99,7 @@ impl<'a> Docking<'a> {
         cancel: &Cancel,
     ) -> Result<Self> {
         let card = Card::open(&request.path)?;
+        station.refuse_own(&request.path)?;
         let sample = sample(&card)?;
         let settings = station.settings();
         let found = settings.profiles.detect(&mut sample.iter().map(PathBuf::as_path));

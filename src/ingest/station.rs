@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -12,7 +13,7 @@ use crate::archive::volume::{State, Volume};
 use crate::base::clock::{Clock, rfc3339};
 use crate::base::config::{Config, VolumeConfig};
 use crate::base::durable_fs::Dir;
-use crate::base::text::bytes;
+use crate::base::text::{bytes, show};
 use crate::base::{Error, Kind, Result};
 use crate::card::profile::Profiles;
 use crate::catalog::dockings::By;
@@ -206,6 +207,28 @@ impl Station {
         })
     }
 
+    /// Refuses a card that is, holds or lies in what docket itself keeps: the archive would be
+    /// archived into itself. Compared by what the paths lead to, links and bind mounts included.
+    pub fn refuse_own(&self, card: &Path) -> Result<()> {
+        let config = &self.settings().config;
+        let refuse = |what: String| {
+            Err(Error::new(
+                Kind::Invalid,
+                format!("{} {what}: docket keeps it, it is no card", show(card.as_os_str())),
+            )
+            .next("name the folder that the card is mounted at"))
+        };
+        if leads_through(&config.data, card) {
+            return refuse("is or holds the data directory of this station".into());
+        }
+        for volume in &config.volumes {
+            if leads_through(&volume.path, card) || leads_through(card, &volume.path) {
+                return refuse(format!("is, holds or lies in volume {}", volume.name));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a recorder for one stay.
     ///
     /// # Errors
@@ -245,6 +268,14 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.station.here.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.recorder);
     }
+}
+
+/// Whether `path` is `folder` or lies below it. What is not there leads nowhere.
+fn leads_through(path: &Path, folder: &Path) -> bool {
+    let identity = |p: &Path| std::fs::metadata(p).ok().map(|m| (m.dev(), m.ino()));
+    let Some(wanted) = identity(folder) else { return false };
+    let real = std::fs::canonicalize(path).unwrap_or_default();
+    real.ancestors().any(|above| identity(above) == Some(wanted))
 }
 
 fn word_of(e: &Error) -> &'static str {
