@@ -4,6 +4,7 @@
 
 pub mod crash;
 pub mod daemon;
+pub mod disks;
 pub mod seen;
 pub mod tools;
 
