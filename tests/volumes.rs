@@ -84,6 +84,28 @@ fn a_command_on_a_full_volume_ends_with_advice_and_goes_on_later() {
     assert_eq!(check_on(&station, &volumes).hashes, hashes(&[&source]));
 }
 
+/// There are blocks enough, but no inode for one more file.
+#[test]
+fn a_volume_without_room_for_one_more_file_is_full() {
+    let Some(disk) = Disk::made(&["mkfs.ext4", "-q", "-F", "-m", "0", "-N", "128"], 64) else { return };
+    let volumes = [("main", &*disk.path())];
+    let station = station_on(&volumes);
+    let ballast = disk.path().join("ballast");
+    std::fs::create_dir(&ballast).unwrap();
+    let created = (0..200).take_while(|i| std::fs::write(ballast.join(i.to_string()), b"").is_ok()).count();
+    assert!(created < 200);
+    let source = card(&station, "REC01", 3, 1);
+    let daemon = Daemon::start(&station);
+    let place = dock(&station, &source);
+    let full = wait_for_volume(&station, "main", "full");
+    assert!(full["reason"].as_str().unwrap().contains("no more files"), "{full}");
+    wait_for_docking(&station, "REC01", "attention");
+    std::fs::remove_dir_all(ballast).unwrap();
+    wait_for_docking(&station, "REC01", "safe");
+    daemon.stop();
+    assert_eq!(check_on(&station, &volumes).hashes, hashes(&[&place]));
+}
+
 #[test]
 fn where_one_of_two_volumes_is_full_the_other_goes_on_and_the_copies_are_made_later() {
     let Some(disk) = Disk::ext4(64) else { return };

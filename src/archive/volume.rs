@@ -113,6 +113,8 @@ pub struct Volume {
     _lock: Flock<File>,
 }
 
+/// Inodes kept in reserve.
+const FILES_KEPT: u64 = 32;
 const OPEN_NEXT: &str = "mount the right file system there; if this is a new volume, run `docket init`";
 
 impl Volume {
@@ -221,13 +223,12 @@ impl Volume {
 
     /// Notes that there was no room for `wanted` bytes.
     pub fn mark_full(&self, wanted: u64) {
-        let free = self.dir.space().map_or(0, |s| s.0);
-        self.set_state(State::Full(format!(
-            "full: {} free, {} wanted and {} kept in reserve",
-            bytes(free),
-            bytes(wanted),
-            bytes(self.reserve)
-        )));
+        let free = bytes(self.dir.space().map_or(0, |s| s.0));
+        self.set_state(State::Full(if self.takes_files() {
+            format!("full: {free} free, {} wanted and {} kept in reserve", bytes(wanted), bytes(self.reserve))
+        } else {
+            format!("full: its file system takes no more files (no inodes left), with {free} free")
+        }));
     }
 
     /// Notes a failure after which nothing on this volume can be trusted to be durable.
@@ -237,12 +238,18 @@ impl Volume {
         )));
     }
 
+    /// Whether there are inodes for an original with its folders and manifests.
+    fn takes_files(&self) -> bool {
+        self.dir.files_left().is_none_or(|left| left >= FILES_KEPT)
+    }
+
     /// Whether `wanted` bytes fit above the reserve; moves between online and full accordingly.
     pub fn has_room(&self, wanted: u64) -> bool {
         if matches!(self.state(), State::Failed(_)) {
             return false;
         }
-        let fits = self.dir.space().is_ok_and(|(free, _)| free >= wanted.saturating_add(self.reserve));
+        let fits = self.takes_files()
+            && self.dir.space().is_ok_and(|(free, _)| free >= wanted.saturating_add(self.reserve));
         if fits {
             self.set_state(State::Online);
         } else {
