@@ -40,6 +40,19 @@ impl Disk {
         assert!(self.mount.is_some());
     }
 
+    /// Has an ext4 do what it does when its disk fails; false (with a note) where that may not be.
+    pub fn fail(&self) -> bool {
+        let source = std::process::Command::new("findmnt").args(["-no", "SOURCE"]).arg(self.path()).output();
+        let source = String::from_utf8(source.unwrap().stdout).unwrap();
+        let device = Path::new(source.trim()).file_name().unwrap().to_owned();
+        let trigger = Path::new("/sys/fs/ext4").join(device).join("trigger_fs_error");
+        let done = std::fs::write(&trigger, "a test asks for it");
+        if let Err(e) = &done {
+            eprintln!("skipped: {}: {e}", trigger.display());
+        }
+        done.is_ok()
+    }
+
     /// Takes up all room but so many bytes, until the returned file is removed.
     pub fn fill_but(&self, left: u64) -> PathBuf {
         let ballast = self.path().join("ballast");

@@ -104,13 +104,6 @@ impl Mount {
         Self::new(&["-o", "loop"], image, target)
     }
 
-    /// Makes it read-only, or writable again.
-    pub fn set_read_only(&self, yes: bool) {
-        let option = if yes { "remount,ro" } else { "remount,rw" };
-        let out = Command::new("mount").args(["-o", option]).arg(&self.0).output().unwrap();
-        assert!(out.status.success(), "{}", stderr(&out));
-    }
-
     /// Takes it away at once, even from under a program that uses it.
     pub fn detach(self) {
         let out = Command::new("umount").arg("-l").arg(&self.0).output().unwrap();

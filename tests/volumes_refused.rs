@@ -1,0 +1,136 @@
+//! Volumes that are not what they should be: each is refused by name, and nothing is made on it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::Path;
+
+use common::daemon::{Daemon, dock, wait_for_docking};
+use common::disks::{Disk, check_on, station_on, volume, wait_for_volume};
+use common::tools::{Mount, expect_exit, until};
+use common::{Station, content, files, put, sha256};
+use nix::fcntl::{Flock, FlockArg};
+
+const MARKER: &str = ".docket-volume";
+
+/// Two volumes, the second of which is made odd before anything is archived; and a card.
+struct Setting {
+    second: tempfile::TempDir,
+    first: tempfile::TempDir,
+    station: Station,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let station = station_on(&[("main", first.path()), ("second", second.path())]);
+        put(station.card("REC01").join("v.mp4"), &content(1, 3 << 20));
+        Self { second, first, station }
+    }
+
+    fn card(&self) -> std::path::PathBuf {
+        self.station.dir.path().join("REC01")
+    }
+
+    /// The first volume archives, the second is in this state with these words and is left alone;
+    /// where it is alone, nothing is archived and the words come as an error with advice.
+    fn second_is_refused(&self, state: &str, words: &str) {
+        let before = files(self.second.path());
+        assert_eq!(self.station.ingest_ends(&self.card(), 0)["archived"], 1);
+        let row = volume(&self.station, "second");
+        assert_eq!(row["state"], state, "{row}");
+        assert!(row["reason"].as_str().unwrap().contains(words), "{row}");
+        assert_eq!(row["owed"], 1);
+        assert_eq!(files(self.second.path()), before);
+        // Alone.
+        let config = self.station.data().join("docket.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace("[\"main\", \"second\"]", "[\"second\"]")).unwrap();
+        put(self.card().join("w.mp4"), b"another");
+        let out = self.station.run(&["ingest", self.card().to_str().unwrap()]);
+        expect_exit(&out, 1, &[words, "next:"]);
+        assert_eq!(files(self.second.path()), before);
+        std::fs::write(&config, text).unwrap();
+    }
+
+    /// Once it is as it should be, it gets what it is owed.
+    fn second_is_well_again(&self) {
+        self.station.ingest_ends(&self.card(), 0);
+        let row = volume(&self.station, "second");
+        assert_eq!((&row["state"], &row["owed"], &row["reason"]), (&"online".into(), &0.into(), &().into()));
+        let archive = check_on(&self.station, &[("main", self.first.path()), ("second", self.second.path())]);
+        assert_eq!((archive.hashes.len(), archive.jobs), (2, 0));
+        self.station.fsck_is_clean("bytes");
+    }
+}
+
+#[test]
+fn a_volume_without_its_marker() {
+    let s = Setting::new();
+    let (marker, aside) = (s.second.path().join(MARKER), s.station.dir.path().join("aside"));
+    std::fs::rename(&marker, &aside).unwrap();
+    s.second_is_refused("missing", "there is no .docket-volume in it");
+    std::fs::rename(aside, marker).unwrap();
+    s.second_is_well_again();
+}
+
+#[test]
+fn a_folder_that_is_gone_is_not_made_anew() {
+    let s = Setting::new();
+    let aside = s.station.dir.path().join("aside");
+    std::fs::rename(s.second.path(), &aside).unwrap();
+    assert_eq!(s.station.ingest_ends(&s.card(), 0)["archived"], 1);
+    assert_eq!(volume(&s.station, "second")["state"], "missing");
+    assert!(!s.second.path().exists());
+    std::fs::rename(aside, s.second.path()).unwrap();
+    put(s.card().join("w.mp4"), b"another");
+    s.second_is_well_again();
+}
+
+#[test]
+fn a_marker_that_is_damaged() {
+    let whole = |marker: &Path| std::fs::read(marker).unwrap();
+    let s = Setting::new();
+    let marker = s.second.path().join(MARKER);
+    let good = whole(&marker);
+    std::fs::write(&marker, &good[..good.len() / 2]).unwrap();
+    s.second_is_refused("foreign", "cannot be read");
+    for bad in [&b""[..], b"id = 3", &[b'#'; 100_000]] {
+        std::fs::write(&marker, bad).unwrap();
+        s.station.ingest_ends(&s.card(), 0);
+        assert_eq!(volume(&s.station, "second")["state"], "foreign");
+        assert_eq!(whole(&marker), bad);
+    }
+    std::fs::write(&marker, good).unwrap();
+    s.second_is_well_again();
+}
+
+#[test]
+fn the_marker_of_another_station() {
+    let (s, other) = (Setting::new(), Setting::new());
+    let marker = s.second.path().join(MARKER);
+    let good = std::fs::read(&marker).unwrap();
+    std::fs::copy(other.second.path().join(MARKER), &marker).unwrap();
+    s.second_is_refused("foreign", "foreign volume");
+    std::fs::write(&marker, good).unwrap();
+    s.second_is_well_again();
+}
+
+#[test]
+fn a_volume_that_another_process_holds() {
+    let s = Setting::new();
+    let marker = std::fs::File::open(s.second.path().join(MARKER)).unwrap();
+    let held = Flock::lock(marker, FlockArg::LockExclusiveNonblock).unwrap();
+    s.second_is_refused("failed", "is locked by another docket");
+    drop(held);
+    s.second_is_well_again();
+}
+
+#[test]
+fn a_volume_that_is_read_only_from_the_start() {
+    let s = Setting::new();
+    let Some(mount) = Mount::read_only(s.second.path()) else { return };
+    s.second_is_refused("failed", "Read-only file system");
+    drop(mount);
+    s.second_is_well_again();
+}
