@@ -95,7 +95,7 @@ fn a_marker_that_is_damaged() {
     let good = whole(&marker);
     std::fs::write(&marker, &good[..good.len() / 2]).unwrap();
     s.second_is_refused("foreign", "cannot be read");
-    for bad in [&b""[..], b"id = 3", &[b'#'; 100_000]] {
+    for bad in [&b""[..], b"\0\xff", b"id = 3", &[b'#'; 100_000]] {
         std::fs::write(&marker, bad).unwrap();
         s.station.ingest_ends(&s.card(), 0);
         assert_eq!(volume(&s.station, "second")["state"], "foreign");

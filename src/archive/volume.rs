@@ -168,10 +168,10 @@ impl Volume {
         if dir.stat(Path::new(layout::MARKER))?.is_none() {
             return Err(missing(format!("there is no {} in it", layout::MARKER)));
         }
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let file = dir.open_read(Path::new(layout::MARKER))?;
-        file.take(64 << 10).read_to_string(&mut text).map_err(|e| Error::io("read", path, e))?;
-        toml::from_str(&text).map_err(|e| {
+        file.take(64 << 10).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+        toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|e| {
             Error::new(Kind::Invalid, format!("the marker of {} cannot be read: {e}", path.display()))
                 .next("keep the volume as it is; restore the marker from a backup of the volume")
         })
