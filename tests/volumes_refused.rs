@@ -134,3 +134,43 @@ fn a_volume_that_is_read_only_from_the_start() {
     drop(mount);
     s.second_is_well_again();
 }
+
+/// As ext4 turns itself when its disk fails.
+#[test]
+fn a_volume_that_becomes_read_only_under_the_daemon() {
+    let Some(mut disk) = Disk::made(&["mkfs.ext4", "-q", "-F", "-m", "0", "-e", "remount-ro"], 64) else {
+        return;
+    };
+    let other = tempfile::tempdir().unwrap();
+    let path = disk.path();
+    let volumes = [("main", other.path()), ("failing", &*path)];
+    let station = station_on(&volumes);
+    let daemon = Daemon::start(&station);
+    let card = |name: &str, byte: u8| {
+        let card = station.card(name);
+        put(card.join("v.mp4"), &vec![byte; 2 << 20]);
+        dock(&station, &card);
+        wait_for_docking(&station, name, "safe");
+    };
+    card("REC01", 1);
+    if !disk.fail() {
+        return;
+    }
+    card("REC02", 2);
+    let failed = wait_for_volume(&station, "failing", "failed");
+    let reason = failed["reason"].as_str().unwrap();
+    assert!(reason.contains("Read-only file system") && reason.contains("dmesg"), "{reason}");
+    assert_eq!(failed["owed"], 1);
+    assert_eq!(volume(&station, "main")["state"], "online");
+    daemon.stop();
+    disk.unmount();
+    disk.mount_again();
+    let daemon = Daemon::start(&station);
+    card("REC03", 3);
+    until("the copy that was owed", || (volume(&station, "failing")["owed"] == 0).then_some(()));
+    daemon.stop();
+    let mut expected: Vec<_> = (1..=3).map(|b| sha256(&vec![b; 2 << 20])).collect();
+    expected.sort();
+    assert_eq!(check_on(&station, &volumes).hashes, expected);
+    station.fsck_is_clean("bytes");
+}

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use nix::errno::Errno;
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
@@ -229,6 +230,16 @@ impl Volume {
         } else {
             format!("full: its file system takes no more files (no inodes left), with {free} free")
         }));
+    }
+
+    /// Notes what an error of writing says of the whole volume: full, or read-only, which a file
+    /// system makes itself when its disk fails.
+    pub fn note_trouble(&self, e: &Error, wanted: u64) {
+        match e.kind() {
+            Kind::NoSpace => self.mark_full(wanted),
+            Kind::Io(Errno::EROFS) => self.mark_failed(e.what()),
+            _ => {}
+        }
     }
 
     /// Notes a failure after which nothing on this volume can be trusted to be durable.

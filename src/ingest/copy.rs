@@ -333,7 +333,8 @@ fn write_loop(finisher: &Arc<Finisher>, core: &Core, commands: &Receiver<Command
     while let Ok(command) = commands.recv() {
         match command {
             Command::Begin(running, offset) => {
-                let file = open_part(finisher, &running.job, offset);
+                let file = open_part(finisher, &running.job, offset)
+                    .inspect_err(|e| finisher.volume.note_trouble(e, running.job.size));
                 let mut writing =
                     Writing { running, file, started: offset, written: offset, part_is_durable: false };
                 writing.note_failure();
