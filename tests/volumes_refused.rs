@@ -116,6 +116,42 @@ fn the_marker_of_another_station() {
     s.second_is_well_again();
 }
 
+/// A volume copied with its marker, or shown at two places, is one volume: two copies on it would
+/// be one.
+#[test]
+fn one_volume_at_two_places_is_opened_once() {
+    let s = Setting::new();
+    let config = s.station.data().join("docket.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let third = tempfile::tempdir().unwrap();
+    let with_third = format!(
+        "[[volume]]\nname = \"a-third\"\npath = \"{}\"\nreserve = \"1 MiB\"\n{}",
+        third.path().display(),
+        text.replace("[\"main\", \"second\"]", "[\"a-third\", \"main\", \"second\"]")
+    );
+    std::fs::write(&config, with_third).unwrap();
+    std::fs::copy(s.second.path().join(MARKER), third.path().join(MARKER)).unwrap();
+    for refused in ["is not archived to", "is not archived to again"] {
+        assert_eq!(s.station.ingest_ends(&s.card(), 0)["failed"], 0);
+        assert_eq!(files(third.path()), [third.path().join(MARKER)], "a copy of a volume {refused}");
+        assert_eq!(volume(&s.station, "second")["path"], s.second.path().to_str().unwrap());
+    }
+    let out = s.station.run(&["doctor"]);
+    expect_exit(&out, 3, &[]);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(said.contains("a-third") && said.contains("belongs to volume second"), "{said}");
+    // The same, shown twice.
+    std::fs::remove_file(third.path().join(MARKER)).unwrap();
+    if let Some(_mount) = Mount::bind(s.second.path(), third.path()) {
+        put(s.card().join("w.mp4"), b"another");
+        assert_eq!(s.station.ingest_ends(&s.card(), 0)["failed"], 0);
+        assert_eq!(volume(&s.station, "second")["path"], s.second.path().to_str().unwrap());
+    }
+    std::fs::write(&config, text).unwrap();
+    put(s.card().join("w.mp4"), b"another");
+    s.second_is_well_again();
+}
+
 #[test]
 fn a_volume_that_another_process_holds() {
     let s = Setting::new();

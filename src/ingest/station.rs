@@ -17,7 +17,7 @@ use crate::base::text::{bytes, show};
 use crate::base::{Error, Kind, Result};
 use crate::card::profile::Profiles;
 use crate::catalog::dockings::By;
-use crate::catalog::{Catalog, dockings, volumes};
+use crate::catalog::{Catalog, Connection, dockings, volumes};
 
 /// The catalogue's file in the data directory.
 pub const CATALOG: &str = "catalog.sqlite";
@@ -135,6 +135,7 @@ impl Station {
         let name = config.name.clone();
         let expected = self.core.catalog.read(|db| volumes::id_of(db, &name))?;
         let volume = Volume::open(config, &self.id, expected.as_deref())?;
+        self.core.catalog.read(|db| not_anothers(&volume.id, config, &self.settings().config, db))?;
         let (id, path, by) = (volume.id.clone(), config.path.display().to_string(), self.core.by());
         self.core.catalog.write(move |tx| volumes::register(tx, &by, &id, &name, &path))?;
         self.note_volume(&config.name, "online", None)?;
@@ -267,6 +268,28 @@ pub struct Claim<'a> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.station.here.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.recorder);
+    }
+}
+
+/// Refuses a marker that belongs to another volume of the settings: a copied volume, or one that is
+/// shown at two places. Two copies of a recording on it could be one.
+///
+/// # Errors
+/// [`Kind::Invalid`], with whose it is.
+pub fn not_anothers(id: &str, config: &VolumeConfig, all: &Config, db: &Connection) -> Result<()> {
+    let owner = volumes::all(db)?.into_iter().find(|v| v.id == id && v.name != config.name).map(|v| v.name);
+    // A name that the settings have no more is a volume that was renamed.
+    match owner.filter(|name| all.volumes.iter().any(|v| v.name == *name)) {
+        None => Ok(()),
+        Some(owner) => Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "the marker at {} belongs to volume {owner}, not to {}: a copy, or the same shown twice",
+                config.path.display(),
+                config.name
+            ),
+        )
+        .next("mount the right file system there; one volume counts once, wherever it is copied to")),
     }
 }
 
