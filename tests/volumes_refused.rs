@@ -136,6 +136,10 @@ fn one_volume_at_two_places_is_opened_once() {
         assert_eq!(files(third.path()), [third.path().join(MARKER)], "a copy of a volume {refused}");
         assert_eq!(volume(&s.station, "second")["path"], s.second.path().to_str().unwrap());
     }
+    // What the policy names and was never opened is not passed over in silence.
+    let never = volume(&s.station, "a-third");
+    assert_eq!((&never["state"], &never["owed"]), (&"missing".into(), &0.into()));
+    assert!(never["reason"].as_str().unwrap().contains("docket doctor"), "{never}");
     let out = s.station.run(&["doctor"]);
     expect_exit(&out, 3, &[]);
     let said = String::from_utf8_lossy(&out.stdout).into_owned();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::words::{self, t};
 use super::{Exit, StationArgs, look_into, output};
 use crate::app::control::{self, Ask, Tell};
+use crate::base::config::Config;
 use crate::base::durable_fs::Dir;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Cancel, Result};
@@ -44,7 +45,8 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             stays = Some(list);
         }
     });
-    let volumes = volumes::all(&db)?;
+    let mut volumes = volumes::all(&db)?;
+    volumes.extend(never_opened(&config, &volumes));
     let dockings = dockings::newest(&db, options.dockings)?;
     let unfinished = jobs::all(&db)?;
     let (count, size, not_well) = recordings::totals(&db)?;
@@ -122,6 +124,21 @@ fn more(all: usize, shown: usize) -> Result<()> {
             output::line(&format!("  … {n} {}", t("more (--json lists all)", "个未列出（--json 列出全部）")))
         }
     }
+}
+
+/// Volumes that the settings name and no start has ever opened: the catalogue has no row for them.
+fn never_opened(config: &Config, known: &[VolumeRow]) -> Vec<VolumeRow> {
+    let new = config.volumes.iter().filter(|c| !known.iter().any(|v| v.name == c.name));
+    let why = "never opened, so nothing is archived to it; `docket doctor` says what is wrong with it";
+    new.map(|c| VolumeRow {
+        id: String::new(),
+        name: c.name.clone(),
+        path: c.path.display().to_string(),
+        state: "missing".into(),
+        reason: Some(why.into()),
+        owed: 0,
+    })
+    .collect()
 }
 
 fn newest_with_left(dockings: &[Docking]) -> Option<&Docking> {
