@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use nix::errno::Errno;
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +116,8 @@ pub struct Volume {
     _lock: Flock<File>,
 }
 
+/// Inodes kept in reserve.
+const FILES_KEPT: u64 = 32;
 const OPEN_NEXT: &str = "mount the right file system there; if this is a new volume, run `docket init`";
 
 impl Volume {
@@ -168,10 +171,10 @@ impl Volume {
         if dir.stat(Path::new(layout::MARKER))?.is_none() {
             return Err(missing(format!("there is no {} in it", layout::MARKER)));
         }
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let file = dir.open_read(Path::new(layout::MARKER))?;
-        file.take(64 << 10).read_to_string(&mut text).map_err(|e| Error::io("read", path, e))?;
-        toml::from_str(&text).map_err(|e| {
+        file.take(64 << 10).read_to_end(&mut bytes).map_err(|e| Error::io("read", path, e))?;
+        toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|e| {
             Error::new(Kind::Invalid, format!("the marker of {} cannot be read: {e}", path.display()))
                 .next("keep the volume as it is; restore the marker from a backup of the volume")
         })
@@ -224,13 +227,22 @@ impl Volume {
 
     /// Notes that there was no room for `wanted` bytes.
     pub fn mark_full(&self, wanted: u64) {
-        let free = self.dir.space().map_or(0, |s| s.0);
-        self.set_state(State::Full(format!(
-            "full: {} free, {} wanted and {} kept in reserve",
-            bytes(free),
-            bytes(wanted),
-            bytes(self.reserve)
-        )));
+        let free = bytes(self.dir.space().map_or(0, |s| s.0));
+        self.set_state(State::Full(if self.takes_files() {
+            format!("full: {free} free, {} wanted and {} kept in reserve", bytes(wanted), bytes(self.reserve))
+        } else {
+            format!("full: its file system takes no more files (no inodes left), with {free} free")
+        }));
+    }
+
+    /// Notes what an error of writing says of the whole volume: full, or read-only, which a file
+    /// system makes itself when its disk fails.
+    pub fn note_trouble(&self, e: &Error, wanted: u64) {
+        match e.kind() {
+            Kind::NoSpace => self.mark_full(wanted),
+            Kind::Io(Errno::EROFS) => self.mark_failed(e.what()),
+            _ => {}
+        }
     }
 
     /// Notes a failure after which nothing on this volume can be trusted to be durable.
@@ -240,12 +252,18 @@ impl Volume {
         )));
     }
 
+    /// Whether there are inodes for an original with its folders and manifests.
+    fn takes_files(&self) -> bool {
+        self.dir.files_left().is_none_or(|left| left >= FILES_KEPT)
+    }
+
     /// Whether `wanted` bytes fit above the reserve; moves between online and full accordingly.
     pub fn has_room(&self, wanted: u64) -> bool {
         if matches!(self.state(), State::Failed(_)) {
             return false;
         }
-        let fits = self.dir.space().is_ok_and(|(free, _)| free >= wanted.saturating_add(self.reserve));
+        let fits = self.takes_files()
+            && self.dir.space().is_ok_and(|(free, _)| free >= wanted.saturating_add(self.reserve));
         if fits {
             self.set_state(State::Online);
         } else {

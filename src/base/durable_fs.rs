@@ -235,6 +235,12 @@ impl Dir {
         local && kernel >= (5, 8)
     }
 
+    /// How many files an unprivileged user may still make; `None` where the file system has no such bound.
+    pub fn files_left(&self) -> Option<u64> {
+        let s = nix::sys::statvfs::fstatvfs(&self.fd).ok()?;
+        (s.files() > 0).then(|| s.files_available())
+    }
+
     /// Device and inode: tells whether a path still leads here.
     pub fn identity(&self) -> Result<(u64, u64)> {
         let s = nix::sys::stat::fstat(self.fd.as_fd()).map_err(self.fail("look at", Path::new("")))?;

@@ -134,8 +134,16 @@ pub fn open_of(db: &Connection, recorder: &str, path: &[u8]) -> Result<Option<Jo
 }
 
 /// Takes unfinished work over into a stay, to be tried again. What was given up in this very stay
-/// stays given up until the next.
-pub fn adopt(tx: &Connection, id: i64, docking: i64) -> Result<()> {
+/// stays given up until the next, or until the source has another size or time than it had then.
+pub fn adopt(tx: &Connection, by: &By, id: i64, docking: i64, (size, mtime_ns): (u64, i64)) -> Result<()> {
+    let changed: bool = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'retry' AND (size <> ?2 OR mtime_ns <> ?3))",
+        )?
+        .query_row(params![id, size.cast_signed(), mtime_ns], |r| r.get(0))?;
+    if changed {
+        restart(tx, by, id, size, mtime_ns, "the source has changed since it was given up")?;
+    }
     tx.prepare_cached(
         "UPDATE job SET docking = ?2, attempts = 0, reason = NULL,
            state = CASE WHEN state <> 'retry' THEN state

@@ -261,8 +261,11 @@ pub fn by_content(db: &Connection, recorder: &str, sha256: &[u8], size: u64) -> 
     if size == 0 {
         return Ok(None);
     }
+    // `size > 0` is what lets SQLite use the index on content; without it every recording of the
+    // recorder is read.
+    let sql = "SELECT id FROM recording WHERE recorder = ?1 AND sha256 = ?2 AND size = ?3 AND size > 0";
     Ok(db
-        .prepare_cached("SELECT id FROM recording WHERE recorder = ?1 AND sha256 = ?2 AND size = ?3")?
+        .prepare_cached(sql)?
         .query_row(params![recorder, sha256, size.cast_signed()], |r| r.get(0))
         .optional()?)
 }

@@ -16,6 +16,7 @@ use crate::base::{Cancel, Error, Kind, Result};
 use crate::catalog::backup::integrity;
 use crate::catalog::volumes;
 use crate::dock::folder;
+use crate::ingest::station::not_anothers;
 use crate::ingest::station::{Settings, lock};
 use crate::media::worker::Worker;
 
@@ -154,7 +155,11 @@ fn check_volumes(all: &mut Findings, config: &Config) {
     for volume in &config.volumes {
         let about = format!("volume {}", volume.name);
         let expected = look_into(config).and_then(|db| volumes::id_of(&db, &volume.name)).ok().flatten();
-        let Some(look) = all.take(&about, Look::open(volume, expected.as_deref())) else { continue };
+        let looked = Look::open(volume, expected.as_deref()).and_then(|look| {
+            // What is wrong with the catalogue has a line of its own.
+            look_into(config).map_or(Ok(()), |db| not_anothers(&look.id, volume, config, &db)).map(|()| look)
+        });
+        let Some(look) = all.take(&about, looked) else { continue };
         if nix::unistd::access(&volume.path.join(layout::INCOMING), AccessFlags::W_OK).is_err() {
             let what = format!("{} cannot be written to by this user", volume.path.display());
             all.wrong(

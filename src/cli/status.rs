@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::words::{self, t};
 use super::{Exit, StationArgs, look_into, output};
 use crate::app::control::{self, Ask, Tell};
+use crate::base::config::Config;
 use crate::base::durable_fs::Dir;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Cancel, Result};
@@ -46,7 +47,8 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             stays = Some(list);
         }
     });
-    let volumes = volumes::all(&db)?;
+    let mut volumes = volumes::all(&db)?;
+    volumes.extend(never_opened(&config, &volumes));
     let dockings = dockings::newest(&db, options.dockings)?;
     let unfinished = jobs::all(&db)?;
     let (count, size, not_well) = recordings::totals(&db)?;
@@ -66,11 +68,15 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             })
             .collect();
         let unfinished: Vec<Value> = unfinished.iter().map(job_json).collect();
+        let left: Vec<Value> = match newest_with_left(&dockings) {
+            Some(d) => left::of_docking(&db, d.id, u32::MAX)?.iter().map(left_json).collect(),
+            None => Vec::new(),
+        };
         output::json(&json!({
             "data": config.data.display().to_string(), "daemon": stays.is_some(), "well": well,
             "stays": stays.unwrap_or_default(), "volumes": volumes, "dockings": dockings,
             "recordings": { "count": count, "bytes": size, "not_well": not_well },
-            "unfinished": unfinished, "custody": { "entries": entries, "head": hex(&head) },
+            "unfinished": unfinished, "left": left, "custody": { "entries": entries, "head": hex(&head) },
         }))?;
         return Ok(exit);
     }
@@ -88,7 +94,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     print_volumes(&volumes)?;
     print_stays(stays.as_deref().unwrap_or_default())?;
     print_dockings(&dockings)?;
-    if let Some(d) = dockings.iter().find(|d| d.counts.left > 0) {
+    if let Some(d) = newest_with_left(&dockings) {
         let list = left::of_docking(&db, d.id, NAMED as u32)?;
         output::line("")?;
         output::tell(&format!("left on the card by rule, docking {}:", d.id))?;
@@ -109,6 +115,29 @@ fn more(all: usize, shown: usize) -> Result<()> {
             output::line(&format!("  … {n} {}", t("more (--json lists all)", "个未列出（--json 列出全部）")))
         }
     }
+}
+
+/// Volumes that the settings name and no start has ever opened: the catalogue has no row for them.
+fn never_opened(config: &Config, known: &[VolumeRow]) -> Vec<VolumeRow> {
+    let new = config.volumes.iter().filter(|c| !known.iter().any(|v| v.name == c.name));
+    let why = "never opened, so nothing is archived to it; `docket doctor` says what is wrong with it";
+    new.map(|c| VolumeRow {
+        id: String::new(),
+        name: c.name.clone(),
+        path: c.path.display().to_string(),
+        state: "missing".into(),
+        reason: Some(why.into()),
+        owed: 0,
+    })
+    .collect()
+}
+
+fn newest_with_left(dockings: &[Docking]) -> Option<&Docking> {
+    dockings.iter().find(|d| d.counts.left > 0)
+}
+
+fn left_json((path, why): &(Vec<u8>, String)) -> Value {
+    json!({ "path": show(OsStr::from_bytes(path)), "reason": why })
 }
 
 fn job_json(job: &Job) -> Value {

@@ -222,14 +222,18 @@ impl Copier {
                 return Ok(Copied::Unreadable(e));
             }
         };
-        if size != job.size || mtime_ns != job.mtime_ns || offset != size {
+        if size != job.size || mtime_ns != job.mtime_ns {
             tell(&|| Command::Abandon);
             self.drain();
             return Ok(Copied::Changed { size, mtime_ns });
         }
-        if goes_on {
+        if goes_on || offset != size {
             tell(&|| Command::Abandon);
-            let what = format!("it goes on after the {size} bytes it says it has");
+            let what = if goes_on {
+                format!("it goes on after the {size} bytes it says it has")
+            } else {
+                format!("it ends after {offset} of the {size} bytes it says it has")
+            };
             return Ok(Copied::Unreadable(Error::new(Kind::Integrity, what)));
         }
         let values = digests.finish();
@@ -277,7 +281,9 @@ fn write_loop(finisher: &Arc<Finisher>, core: &Core, commands: &Receiver<Command
     while let Some(command) = next.take().or_else(|| commands.recv().ok()) {
         match command {
             Command::Begin(running, offset) => {
-                let part = open_part(finisher, &running.job, offset).map(|file| Output::new(file, offset));
+                let part = open_part(finisher, &running.job, offset)
+                    .inspect_err(|e| finisher.volume.note_trouble(e, running.job.size))
+                    .map(|file| Output::new(file, offset));
                 let mut writing = Writing { running, part, part_is_durable: false };
                 writing.note_failure();
                 now = Some(writing);

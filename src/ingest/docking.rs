@@ -99,6 +99,7 @@ impl<'a> Docking<'a> {
         cancel: &Cancel,
     ) -> Result<Self> {
         let card = Card::open(&request.path)?;
+        station.refuse_own(&request.path)?;
         let sample = sample(&card)?;
         let settings = station.settings();
         let found = settings.profiles.detect(&mut sample.iter().map(PathBuf::as_path));
@@ -265,6 +266,9 @@ impl<'a> Docking<'a> {
         };
         if meta.len() != job.size || mtime_ns(&meta) != job.mtime_ns {
             return self.start_over(&job, meta.len(), mtime_ns(&meta));
+        }
+        if let Some(why) = self.station.too_large(job.size) {
+            return self.set_aside(&job, "retry", &why);
         }
         let (targets, owed) = self.wait_for_targets(job.size)?;
         let start = match self.resume(&job, &file, &targets)? {

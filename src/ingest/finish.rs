@@ -468,9 +468,7 @@ impl Work {
 
     /// This volume drops out of the copy; the others go on, or the file is copied again.
     fn give_up(&self, item: Item, e: Error) {
-        if e.kind() == Kind::NoSpace {
-            self.volume.mark_full(item.job.size);
-        }
+        self.volume.note_trouble(&e, item.job.size);
         // Nobody reads it any more, and a job that ends as a duplicate would leave it behind.
         if let Err(e) = self.volume.dir.remove(&layout::part(&item.job.recording)) {
             tracing::warn!("{e}");

@@ -88,7 +88,7 @@ impl Planner<'_> {
             match decision {
                 Decision::Known { .. } => planned.known += 1,
                 Decision::Leave { why } => stays.push((path.as_os_str().as_bytes().to_vec(), why)),
-                Decision::Resume { job } => adopted.push(job),
+                Decision::Resume { job } => adopted.push((job, size, mtime)),
                 Decision::Recheck { recording, facts } => {
                     let hint = (path, size, mtime);
                     if self.rechecked.contains(&hint) || self.same_content(&hint.0, size, &recording)? {
@@ -122,8 +122,8 @@ impl Planner<'_> {
                 for (path, why) in &stays {
                     left::note(tx, &recorder, docking, path, why)?;
                 }
-                for job in adopted {
-                    jobs::adopt(tx, job, docking)?;
+                for (job, size, mtime) in adopted {
+                    jobs::adopt(tx, &by, job, docking, (size, mtime))?;
                 }
                 plans.iter().try_for_each(|new| jobs::plan(tx, &by, docking, &recorder, new))
             })?;
@@ -197,8 +197,10 @@ fn known(db: &Connection, recorder: &str, path: &Path, size: u64, mtime_ns: i64)
         return Ok(Known::Archived { recording });
     }
     if let Some(job) = jobs::open_of(db, recorder, raw)? {
-        // Where nothing is copied yet, copying takes the file as it is then.
-        let same = job.state == "planned" || (job.size == size && job.mtime_ns == mtime_ns);
+        // Where nothing of it is kept, copying takes the file as it is then.
+        let kept =
+            matches!(job.state.as_str(), "copied" | "verified") || !jobs::journal_of(db, job.id)?.is_empty();
+        let same = !kept || (job.size == size && job.mtime_ns == mtime_ns);
         return Ok(if same { Known::Unfinished { job: job.id } } else { Known::Replaced { job: job.id } });
     }
     Ok(match recordings::same_name(db, recorder, raw)? {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -13,10 +14,11 @@ use crate::archive::volume::{State, Volume};
 use crate::base::clock::{Clock, rfc3339};
 use crate::base::config::{Config, VolumeConfig};
 use crate::base::durable_fs::Dir;
+use crate::base::text::{bytes, show};
 use crate::base::{Error, Kind, Result};
 use crate::card::profile::Profiles;
 use crate::catalog::dockings::By;
-use crate::catalog::{Catalog, dockings, volumes};
+use crate::catalog::{Catalog, Connection, dockings, volumes};
 
 /// The catalogue's file in the data directory.
 pub const CATALOG: &str = "catalog.sqlite";
@@ -145,6 +147,7 @@ impl Station {
         let name = config.name.clone();
         let expected = self.core.catalog.read(|db| volumes::id_of(db, &name))?;
         let volume = Volume::open(config, &self.id, expected.as_deref())?;
+        self.core.catalog.read(|db| not_anothers(&volume.id, config, &self.settings().config, db))?;
         let (id, path, by) = (volume.id.clone(), config.path.display().to_string(), self.core.by());
         self.core.catalog.write(move |tx| volumes::register(tx, &by, &id, &name, &path))?;
         self.note_volume(&config.name, "online", None)?;
@@ -208,6 +211,43 @@ impl Station {
         (now, later, why)
     }
 
+    /// Why no volume that is here could take `size` bytes even if it were empty: such a size is a lie
+    /// more often than a long recording, and waiting for room would hold up the rest of the card.
+    pub fn too_large(&self, size: u64) -> Option<String> {
+        let largest =
+            self.open_finishers().iter().filter_map(|f| f.volume.dir.space().ok()).map(|s| s.1).max()?;
+        (size > largest).then(|| {
+            format!(
+                "it says it has {}, more than the largest volume holds ({}); check the card's file system, \
+                 or add a larger volume and dock it again",
+                bytes(size),
+                bytes(largest)
+            )
+        })
+    }
+
+    /// Refuses a card that is, holds or lies in what docket itself keeps: the archive would be
+    /// archived into itself. Compared by what the paths lead to, links and bind mounts included.
+    pub fn refuse_own(&self, card: &Path) -> Result<()> {
+        let config = &self.settings().config;
+        let refuse = |what: String| {
+            Err(Error::new(
+                Kind::Invalid,
+                format!("{} {what}: docket keeps it, it is no card", show(card.as_os_str())),
+            )
+            .next("name the folder that the card is mounted at"))
+        };
+        if leads_through(&config.data, card) {
+            return refuse("is or holds the data directory of this station".into());
+        }
+        for volume in &config.volumes {
+            if leads_through(&volume.path, card) || leads_through(card, &volume.path) {
+                return refuse(format!("is, holds or lies in volume {}", volume.name));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a recorder for one stay.
     ///
     /// # Errors
@@ -247,6 +287,36 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.station.here.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.recorder);
     }
+}
+
+/// Refuses a marker that belongs to another volume of the settings: a copied volume, or one that is
+/// shown at two places. Two copies of a recording on it could be one.
+///
+/// # Errors
+/// [`Kind::Invalid`], with whose it is.
+pub fn not_anothers(id: &str, config: &VolumeConfig, all: &Config, db: &Connection) -> Result<()> {
+    let owner = volumes::all(db)?.into_iter().find(|v| v.id == id && v.name != config.name).map(|v| v.name);
+    // A name that the settings have no more is a volume that was renamed.
+    match owner.filter(|name| all.volumes.iter().any(|v| v.name == *name)) {
+        None => Ok(()),
+        Some(owner) => Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "the marker at {} belongs to volume {owner}, not to {}: a copy, or the same shown twice",
+                config.path.display(),
+                config.name
+            ),
+        )
+        .next("mount the right file system there; one volume counts once, wherever it is copied to")),
+    }
+}
+
+/// Whether `path` is `folder` or lies below it. What is not there leads nowhere.
+fn leads_through(path: &Path, folder: &Path) -> bool {
+    let identity = |p: &Path| std::fs::metadata(p).ok().map(|m| (m.dev(), m.ino()));
+    let Some(wanted) = identity(folder) else { return false };
+    let real = std::fs::canonicalize(path).unwrap_or_default();
+    real.ancestors().any(|above| identity(above) == Some(wanted))
 }
 
 fn word_of(e: &Error) -> &'static str {

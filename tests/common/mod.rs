@@ -4,6 +4,8 @@
 
 pub mod crash;
 pub mod daemon;
+pub mod disks;
+pub mod seen;
 pub mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};

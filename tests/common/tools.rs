@@ -84,14 +84,31 @@ impl Mount {
 
     /// A small ext4 file system of its own at `target`; `None` (with a note) where that may not be.
     pub fn ext4(image: &Path, mib: u64, target: &Path) -> Option<Self> {
+        Self::made(&["mkfs.ext4", "-q", "-F", "-m", "0"], image, mib, target)
+    }
+
+    /// A file system made by a command that ends with the image's path.
+    pub fn made(mkfs: &[&str], image: &Path, mib: u64, target: &Path) -> Option<Self> {
         std::fs::File::create(image).unwrap().set_len(mib << 20).unwrap();
-        let made = Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(image).output();
+        let made = Command::new(mkfs[0]).args(&mkfs[1..]).arg(image).output();
         if !made.is_ok_and(|out| out.status.success()) {
-            eprintln!("skipped: no mkfs.ext4 here");
+            eprintln!("skipped: no {} here", mkfs[0]);
             return None;
         }
         std::fs::create_dir_all(target).unwrap();
+        Self::image(image, target)
+    }
+
+    /// The file system of an image that was made before.
+    pub fn image(image: &Path, target: &Path) -> Option<Self> {
         Self::new(&["-o", "loop"], image, target)
+    }
+
+    /// Takes it away at once, even from under a program that uses it.
+    pub fn detach(self) {
+        let out = Command::new("umount").arg("-l").arg(&self.0).output().unwrap();
+        assert!(out.status.success(), "{}", stderr(&out));
+        std::mem::forget(self);
     }
 
     /// A file or folder shown at another place too.
