@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -20,6 +21,10 @@ const SIGKILL: i32 = 9;
 pub const TWO_VOLUMES: &str = "[[volume]]\nname = \"main\"\npath = \"archive\"\nreserve = \"1 MiB\"\n\
     [[volume]]\nname = \"second\"\npath = \"second\"\nreserve = \"1 MiB\"\n\
     [ingest]\narchive_to = [\"main\", \"second\"]\nsettle_seconds = 0\njournal_every = \"1 MiB\"\nprobe = false\n";
+
+/// One volume, and the default dock.
+pub const ONE_VOLUME: &str = "[[volume]]\nname = \"main\"\npath = \"archive\"\nreserve = \"1 MiB\"\n\
+    [ingest]\nsettle_seconds = 0\njournal_every = \"1 MiB\"\nprobe = false\n";
 
 /// Says on failure what was being tried; the checks do not know.
 pub struct Trying(pub String);
@@ -134,8 +139,13 @@ impl Station {
 
     /// Everything is archived once on every volume, no work is left, and fsck agrees to the byte.
     pub fn is_complete(&self, card: &Card) -> Archive {
+        self.holds_exactly(card.expected())
+    }
+
+    /// The same for what several cards have brought; `expected` is sorted.
+    pub fn holds_exactly(&self, expected: Vec<String>) -> Archive {
         let archive = self.check_all();
-        assert_eq!(archive.hashes, card.expected(), "not exactly what was on the card is archived");
+        assert_eq!(archive.hashes, expected, "not exactly what was on the cards is archived");
         assert_eq!(archive.jobs, 0, "work is left over:\n{}", jobs(&self.db()));
         let bad = "SELECT count(*) FROM recording r, volume v LEFT JOIN copy c
              ON c.recording = r.id AND c.volume = v.id WHERE c.state IS NOT 'archived'";
@@ -164,6 +174,19 @@ impl Station {
     pub fn edit(&self) -> Connection {
         Connection::open(self.data().join("catalog.sqlite")).unwrap()
     }
+}
+
+/// Runs a command and kills it after a while; false where it had ended by then, as it should.
+pub fn killed_after(mut command: Command, delay: Duration) -> bool {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(delay);
+    child.kill().unwrap();
+    let out = child.wait_with_output().unwrap();
+    if out.status.signal() == Some(SIGKILL) {
+        return true;
+    }
+    assert!(out.status.success(), "a run that ended by itself: {}\n{}", out.status, told(&out));
+    false
 }
 
 /// Everything a run said.
