@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -127,7 +126,7 @@ fn append_lines(volume: &Volume, rel: &Path, lines: &str) -> Result<()> {
     if !created {
         drop_torn_line(&file).map_err(|e| Error::io("mend", &path, e))?;
     }
-    file.write_all(lines.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
+    durable_fs::append(&mut file, lines.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
     durable_fs::sync(&file).map_err(|e| Error::io("sync", &path, e))?;
     if created {
         volume.dir.sync_dir(rel.parent().unwrap_or(Path::new("")))?;
