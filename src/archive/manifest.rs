@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -141,7 +140,9 @@ fn drop_torn_line(file: &File) -> std::io::Result<()> {
     while end > 0 {
         let start = end.saturating_sub(block.len() as u64);
         let part = &mut block[..usize::try_from(end - start).unwrap_or(0)];
-        file.read_exact_at(part, start)?;
+        if durable_fs::read_at(file, part, start)? < part.len() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
         if let Some(i) = part.iter().rposition(|&b| b == b'\n') {
             end = start + i as u64 + 1;
             break;
