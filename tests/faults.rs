@@ -34,8 +34,10 @@ faults! {
     renames_with_two_volumes "rename" fresh_to_two step 1;
     reads_while_a_copy_goes_on "read" interrupted step 2;
     writes_while_a_copy_goes_on "write" interrupted step 4;
+    reads_while_a_start_finishes_work "read" copied step 2;
     writes_while_a_start_finishes_work "write" verified step 4;
     syncs_while_a_start_finishes_work "sync" verified step 2;
+    renames_while_a_start_finishes_work "rename" verified step 1;
     reads_while_owed_copies_are_made "read" owed step 3;
     writes_while_owed_copies_are_made "write" owed step 3;
     syncs_while_owed_copies_are_made "sync" owed step 2;
@@ -75,6 +77,10 @@ fn interrupted() -> (Station, Card) {
     // The journal entry after the first MiB is in the catalogue when the second file begins.
     station.kill_at(&card, "finish.before-sync");
     (station, card)
+}
+
+fn copied() -> (Station, Card) {
+    killed_at("finish.copied")
 }
 
 fn verified() -> (Station, Card) {

@@ -181,6 +181,23 @@ pub fn finishable(db: &Connection) -> Result<Vec<Job>> {
     Ok(db.prepare(&sql)?.query_map([], job)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Jobs of a stay that no longer need the card.
+pub fn finishable_of(db: &Connection, docking: i64) -> Result<Vec<Job>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM job WHERE docking = ?1 AND state IN ('copied', 'verified') ORDER BY id"
+    );
+    Ok(db.prepare_cached(&sql)?.query_map([docking], job)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Source paths of a stay that are on their way to the archive, with how far they are.
+pub fn unfinished(db: &Connection, docking: i64) -> Result<Vec<(Vec<u8>, String)>> {
+    let mut query = db.prepare_cached(
+        "SELECT source_path, state FROM job
+         WHERE docking = ?1 AND state IN ('planned', 'copying', 'copied', 'verified')",
+    )?;
+    Ok(query.query_map([docking], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Every job, oldest first: unfinished, failed and quarantined.
 pub fn all(db: &Connection) -> Result<Vec<Job>> {
     let sql = format!("SELECT {COLUMNS} FROM job ORDER BY id");

@@ -16,6 +16,7 @@ use super::copy::{Copied, Copier, mtime_ns};
 use super::finish::{Finisher, Outcome, Settled, Ticket};
 use super::plan::{Planner, identify, sample};
 use super::progress::{Phase, Progress};
+use super::recover::finish_again;
 use super::resume::find_start;
 use super::station::{Claim, Settings, Station};
 use crate::base::clock::to_ms;
@@ -193,6 +194,7 @@ impl<'a> Docking<'a> {
             return Err(self.vanished());
         }
         self.progress.count(|c| (c.known, c.left) = (known, left_out));
+        self.finish_left_over()?;
         for (path, why) in self.station.core.catalog.read(|db| jobs::given_up(db, self.id))? {
             self.progress.count(|c| c.failed += 1);
             self.problems.insert(show(OsStr::from_bytes(&path)), why);
@@ -202,6 +204,17 @@ impl<'a> Docking<'a> {
         self.progress
             .set_totals(files + done.archived + done.duplicates, bytes + self.progress.snapshot().bytes_read);
         Ok(files)
+    }
+
+    /// Copies that were read whole and could not be brought to their place, by this stay or an
+    /// earlier one: they need no reading, but "safe" has to wait for them.
+    fn finish_left_over(&mut self) -> Result<()> {
+        for job in self.station.core.catalog.read(|db| jobs::finishable_of(db, self.id))? {
+            let (tell, progress) = (self.settled.0.clone(), Arc::clone(&self.progress));
+            let ticket = move || Ticket::new(tell.clone(), job.id, Arc::clone(&progress));
+            self.under_way += finish_again(self.station, &job, &ticket)?;
+        }
+        self.take_outcomes(true)
     }
 
     /// Copies everything that waits, pass after pass, until nothing is left to try.
@@ -394,6 +407,11 @@ impl<'a> Docking<'a> {
             self.take_outcomes(true)?;
         }
         self.progress.set_current("");
+        // The catalogue has the last word: nothing is safe by having been forgotten.
+        for (path, state) in self.station.core.catalog.read(|db| jobs::unfinished(db, self.id))? {
+            let path = show(OsStr::from_bytes(&path));
+            self.problems.entry(path).or_insert_with(|| format!("it is {state}, not archived yet"));
+        }
         self.safe = self.problems.is_empty();
         if self.safe {
             self.progress.set_phase(Phase::Safe);
