@@ -142,6 +142,25 @@ fn ended_as_documented(out: &Output) {
 }
 
 #[test]
+fn init_begun_on_a_failing_disk_is_finished_by_the_next() {
+    for op in ["read", "write", "sync", "rename"] {
+        for n in 1.. {
+            let _trying = Trying(format!("DOCKET_IOFAULT={op}:{n}:EIO"));
+            let station = Station::bare(ONE_VOLUME);
+            let fault = format!("{op}:{n}:EIO");
+            let out = station.command(&["init"]).env("DOCKET_IOFAULT", fault).output().unwrap();
+            ended_as_documented(&out);
+            station.ok(&["init"]);
+            if !stderr(&out).contains("injected") {
+                break;
+            }
+            let card = card(&station);
+            station.complete(&card);
+        }
+    }
+}
+
+#[test]
 fn verify_takes_back_what_it_said_of_a_copy_it_could_not_read() {
     let (station, card) = fresh_to_two();
     station.complete(&card);
