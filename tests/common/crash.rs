@@ -185,10 +185,36 @@ impl Station {
         findings.iter().map(|f| (text(&f["what"]), text(&f["path"]))).collect()
     }
 
+    /// The one job that is not done.
+    pub fn job(&self) -> Job {
+        let sql = "SELECT recording, dest, state FROM job ORDER BY size DESC";
+        let row = |r: &rusqlite::Row<'_>| Ok(Job { id: r.get(0)?, dest: r.get(1)?, state: r.get(2)? });
+        self.db().query_row(sql, [], row).unwrap()
+    }
+
+    /// The part of a recording on the first volume.
+    pub fn part(&self, recording: &str) -> PathBuf {
+        self.archive().join(format!("incoming/{recording}.part"))
+    }
+
+    /// The first number of a query.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.db().query_row(sql, [], |r| r.get(0)).unwrap()
+    }
+
     /// The catalogue, to be changed behind the program's back.
     pub fn edit(&self) -> Connection {
         Connection::open(self.data().join("catalog.sqlite")).unwrap()
     }
+}
+
+/// Work under way.
+pub struct Job {
+    /// Of the recording it will be.
+    pub id: String,
+    /// Below the volume.
+    pub dest: String,
+    pub state: String,
 }
 
 /// Runs a command and kills it after a while; false where it had ended by then, as it should.
