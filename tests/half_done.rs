@@ -191,6 +191,17 @@ fn verified_with_both_part_and_original_loses_the_part() {
 }
 
 #[test]
+fn a_copy_given_up_while_its_volume_was_away_finds_its_original_in_place() {
+    let (station, card) = killed_at("finish.renamed");
+    let away = station.dir.path().join("away");
+    std::fs::rename(station.archive(), &away).unwrap();
+    let out = station.ingest(&card.path).output().unwrap();
+    expect_exit(&out, 1, &["no volume"]);
+    std::fs::rename(&away, station.archive()).unwrap();
+    complete_without_quarantine(&station, &card);
+}
+
+#[test]
 fn work_of_a_docking_that_is_not_known_is_taken_over_by_the_next() {
     for point in ["copy.before-journal:3", "finish.copied", "finish.renamed"] {
         let _trying = Trying(point.to_owned());

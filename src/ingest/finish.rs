@@ -370,7 +370,7 @@ impl Work {
         let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
         let mut placed = Vec::new();
         for item in items {
-            match self.move_into_place(&item.job) {
+            match self.move_into_place(&item) {
                 Ok(dir) => {
                     dirs.insert(dir);
                     placed.push(item);
@@ -409,8 +409,8 @@ impl Work {
     }
 
     /// Moves the part; after a restart it may be in place already. Returns its directory.
-    fn move_into_place(&self, job: &Job) -> Result<PathBuf> {
-        let dest = Path::new(&job.dest);
+    fn move_into_place(&self, item: &Item) -> Result<PathBuf> {
+        let (job, dest) = (&item.job, Path::new(&item.job.dest));
         let dir = dest.parent().unwrap_or(Path::new("")).to_owned();
         self.volume.ensure_dirs(&dir)?;
         failpoint::hit("finish.before-rename");
@@ -419,7 +419,8 @@ impl Work {
         if moved_before || !self.volume.dir.rename_new(&part, dest)? {
             let mut buf = fs::AlignedBuf::new(BLOCK);
             let found = read_back(&self.volume.dir, dest, &mut buf, &self.stop, &|_| {})?;
-            if job.sha256.as_deref() != Some(&found.sha256[..]) {
+            // Not the job's hash: it was planned before there was one.
+            if item.values.sha256 != found.sha256 {
                 return Err(Error::new(
                     Kind::Integrity,
                     format!("another file stands at {}", self.volume.dir.join(dest).display()),
