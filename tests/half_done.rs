@@ -174,6 +174,19 @@ fn copied_with_a_flipped_byte_is_kept_in_quarantine_and_copied_again() {
 }
 
 #[test]
+fn every_bad_copy_of_a_file_is_kept_in_quarantine() {
+    let (station, card) = killed_at("finish.copied");
+    for n in 1..=3 {
+        flip(station.part(&station.job().id), n * MIB / 2);
+        // The start sets the bad copy aside, and is killed when the file is copied once more.
+        station.kill_at(&card, "finish.copied");
+        assert_eq!(station.check_all().quarantined, n);
+    }
+    station.complete(&card);
+    assert_eq!(station.check_all().quarantined, 3);
+}
+
+#[test]
 fn verified_with_the_rename_done_is_archived_without_its_card() {
     let (station, card) = killed_at("finish.renamed");
     assert_eq!(station.job().state, "verified");
@@ -188,6 +201,17 @@ fn verified_with_both_part_and_original_loses_the_part() {
     let job = station.job();
     std::fs::copy(station.archive().join(&job.dest), station.part(&job.id)).unwrap();
     complete_without_quarantine(&station, &card);
+}
+
+#[test]
+fn other_bytes_in_the_place_of_an_original_go_to_quarantine() {
+    let (station, card) = killed_at("finish.before-rename");
+    let dest = station.archive().join(&station.job().dest);
+    put(&dest, b"something else");
+    station.complete(&card);
+    let kept = files(&station.archive().join("quarantine"));
+    assert_eq!(kept.iter().map(|k| std::fs::read(k).unwrap()).collect::<Vec<_>>(), [b"something else"]);
+    assert_eq!(station.check_all().quarantined, 1);
 }
 
 #[test]

@@ -212,10 +212,6 @@ impl Work {
         self.place(verified);
     }
 
-    fn name(&self) -> (&str, &str) {
-        (&self.volume.id, &self.volume.name)
-    }
-
     /// Step 5: everything durable, then `copied`. Bytes that are archived already end here.
     fn sync(&self, items: Vec<(Item, File)>) -> Vec<Item> {
         let mut synced = Vec::new();
@@ -375,7 +371,7 @@ impl Work {
                     dirs.insert(dir);
                     placed.push(item);
                 }
-                Err(e) if e.kind() == Kind::Integrity => self.quarantine(item, e),
+                Err(e) if e.kind() == Kind::Integrity => self.give_up(item, e),
                 Err(e) => item.ticket.settle(Outcome::Failed(e)),
             }
         }
@@ -420,42 +416,42 @@ impl Work {
             let mut buf = fs::AlignedBuf::new(BLOCK);
             let found = read_back(&self.volume.dir, dest, &mut buf, &self.stop, &|_| {})?;
             // Not the job's hash: it was planned before there was one.
-            if item.values.sha256 != found.sha256 {
-                return Err(Error::new(
-                    Kind::Integrity,
-                    format!("another file stands at {}", self.volume.dir.join(dest).display()),
-                )
-                .next("`docket fsck` tells what it is; the copy is kept in quarantine"));
+            if item.values.sha256 == found.sha256 {
+                self.volume.dir.remove(&part)?;
+            } else {
+                let what = format!("other bytes stand at {}", self.volume.dir.join(dest).display());
+                let e = Error::new(Kind::Integrity, what).next("they are kept in quarantine; check the disk");
+                self.set_aside(job, dest, &e)?;
+                if moved_before || !self.volume.dir.rename_new(&part, dest)? {
+                    return Err(e);
+                }
             }
-            self.volume.dir.remove(&part)?;
         }
         Ok(dir)
     }
 
     /// Keeps a bad copy aside and has the file copied again.
     fn quarantine(&self, item: Item, e: Error) {
-        tracing::error!("{e}");
-        let part = layout::part(&item.job.recording);
-        let aside = layout::quarantined(&item.job.recording, item.job.attempts + 1);
-        let moved = self
-            .volume
-            .dir
-            .rename_new(&part, &aside)
-            .and_then(|_| self.volume.dir.sync_dir(Path::new(layout::QUARANTINE)));
-        if let Err(e) = moved {
-            item.ticket.settle(Outcome::Failed(e));
-            return;
-        }
-        let (by, volume, reason) = (self.core.by(), self.name(), e.what().to_owned());
-        let volume = (volume.0.to_owned(), volume.1.to_owned());
-        let (recording, aside) = (item.job.recording.clone(), aside.display().to_string());
-        let noted = self.core.catalog.write(move |tx| {
-            jobs::note_quarantine(tx, &by, (&volume.0, &volume.1), &aside, &recording, &reason)
-        });
-        match noted {
+        match self.set_aside(&item.job, &layout::part(&item.job.recording), &e) {
             Ok(()) => self.give_up(item, e),
             Err(e) => item.ticket.settle(Outcome::Failed(e)),
         }
+    }
+
+    /// Moves a file with the wrong bytes to quarantine, under a name that nothing there has yet.
+    fn set_aside(&self, job: &Job, from: &Path, why: &Error) -> Result<()> {
+        tracing::error!("{why}");
+        let mut attempt = job.attempts + 1;
+        while !self.volume.dir.rename_new(from, &layout::quarantined(&job.recording, attempt))? {
+            attempt += 1;
+        }
+        self.volume.dir.sync_dir(Path::new(layout::QUARANTINE))?;
+        let aside = layout::quarantined(&job.recording, attempt).display().to_string();
+        let (by, recording, reason) = (self.core.by(), job.recording.clone(), why.what().to_owned());
+        let (id, name) = (self.volume.id.clone(), self.volume.name.clone());
+        self.core
+            .catalog
+            .write(move |tx| jobs::note_quarantine(tx, &by, (&id, &name), &aside, &recording, &reason))
     }
 
     /// This volume drops out of the copy; the others go on, or the file is copied again.
