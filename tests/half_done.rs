@@ -163,6 +163,17 @@ fn a_source_gone_from_the_card_waits_until_it_is_back() {
 }
 
 #[test]
+fn copied_with_its_part_missing_is_copied_again() {
+    let (station, card) = killed_at("finish.copied");
+    let job = station.job();
+    assert_eq!(job.state, "copied");
+    std::fs::remove_file(station.part(&job.id)).unwrap();
+    assert_eq!(station.findings("names"), [("lost-part".to_owned(), format!("incoming/{}.part", job.id))]);
+    station.complete(&card);
+    assert_eq!(station.check_all().quarantined, 0);
+}
+
+#[test]
 fn copied_with_a_flipped_byte_is_kept_in_quarantine_and_copied_again() {
     let (station, card) = killed_at("finish.copied");
     flip(station.part(&station.job().id), LONG / 2);
@@ -212,6 +223,21 @@ fn other_bytes_in_the_place_of_an_original_go_to_quarantine() {
     let kept = files(&station.archive().join("quarantine"));
     assert_eq!(kept.iter().map(|k| std::fs::read(k).unwrap()).collect::<Vec<_>>(), [b"something else"]);
     assert_eq!(station.check_all().quarantined, 1);
+}
+
+#[test]
+fn verified_and_spoilt_in_its_place_is_kept_in_quarantine_and_copied_again() {
+    let (station, card) = killed_at("finish.renamed");
+    flip(station.archive().join(&station.job().dest), LONG / 2);
+    station.complete(&card);
+    assert_eq!(station.check_all().quarantined, 1);
+}
+
+#[test]
+fn verified_with_neither_part_nor_original_is_copied_again() {
+    let (station, card) = killed_at("finish.renamed");
+    std::fs::remove_file(station.archive().join(&station.job().dest)).unwrap();
+    station.complete(&card);
 }
 
 #[test]

@@ -326,6 +326,7 @@ impl Work {
                     good.push(item);
                 }
                 Some(Err(e)) if e.kind() == Kind::Integrity => self.quarantine(item, e),
+                Some(Err(e)) if self.is_lost(&item.job) => self.give_up(item, e),
                 Some(Err(e)) => item.ticket.settle(Outcome::Failed(e)),
                 None => item.ticket.settle(Outcome::Failed(Error::new(Kind::Cancelled, "not read back"))),
             }
@@ -371,7 +372,7 @@ impl Work {
                     dirs.insert(dir);
                     placed.push(item);
                 }
-                Err(e) if e.kind() == Kind::Integrity => self.give_up(item, e),
+                Err(e) if e.kind() == Kind::Integrity || self.is_lost(&item.job) => self.give_up(item, e),
                 Err(e) => item.ticket.settle(Outcome::Failed(e)),
             }
         }
@@ -402,6 +403,12 @@ impl Work {
         if let Err(e) = list_new(&self.core, &self.volume) {
             tracing::warn!("manifests of volume {}: {e}", self.volume.name);
         }
+    }
+
+    /// Neither its part nor its original is on the volume.
+    fn is_lost(&self, job: &Job) -> bool {
+        let gone = |rel: &Path| matches!(self.volume.dir.stat(rel), Ok(None));
+        gone(&layout::part(&job.recording)) && gone(Path::new(&job.dest))
     }
 
     /// Moves the part; after a restart it may be in place already. Returns its directory.
