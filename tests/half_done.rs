@@ -252,6 +252,18 @@ fn a_copy_given_up_while_its_volume_was_away_finds_its_original_in_place() {
 }
 
 #[test]
+fn a_copy_goes_on_though_its_volumes_were_changed_meanwhile() {
+    for kept in ["main", "second"] {
+        let _trying = Trying(format!("only {kept} is left in archive_to"));
+        let (station, card) = interrupted(TWO_VOLUMES);
+        let file = station.data().join("docket.toml");
+        let settings = TWO_VOLUMES.replace("[\"main\", \"second\"]", &format!("[\"{kept}\"]"));
+        std::fs::write(&file, settings).unwrap();
+        station.complete(&card);
+    }
+}
+
+#[test]
 fn work_of_a_docking_that_is_not_known_is_taken_over_by_the_next() {
     for point in ["copy.before-journal:3", "finish.copied", "finish.renamed"] {
         let _trying = Trying(point.to_owned());

@@ -217,8 +217,10 @@ pub fn targets(db: &Connection, id: i64) -> Result<Vec<(String, String)>> {
     Ok(query.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Begins copying: names the volumes written to now and those that get their copy later.
+/// Begins copying: names the volumes written to now and those that get their copy later. Those of
+/// an earlier try that are neither get it later too: nobody would ever finish theirs.
 pub fn begin_copy(tx: &Connection, id: i64, writing: &[String], owed: &[String]) -> Result<()> {
+    tx.prepare_cached("UPDATE job_target SET state = 'owed' WHERE job = ?1")?.execute([id])?;
     let mut insert = tx.prepare_cached(
         "INSERT INTO job_target (job, volume, state) VALUES (?1, ?2, ?3)
          ON CONFLICT (job, volume) DO UPDATE SET state = excluded.state",
