@@ -198,6 +198,25 @@ fn every_bad_copy_of_a_file_is_kept_in_quarantine() {
 }
 
 #[test]
+fn copied_without_any_volume_is_copied_again() {
+    let (station, card) = killed_at("finish.copied");
+    station.edit().execute("DELETE FROM job_target", []).unwrap();
+    station.complete(&card);
+}
+
+#[test]
+fn a_copy_whose_beginning_the_catalogue_refused_is_copied_again() {
+    let (station, card) = station_and_card(ONE_VOLUME);
+    let full = "CREATE TRIGGER full BEFORE INSERT ON job_target BEGIN SELECT RAISE(ABORT, 'full'); END";
+    station.edit().execute_batch(full).unwrap();
+    let out = station.ingest(&card.path).output().unwrap();
+    assert_ne!(out.status.code(), Some(0), "{}", told(&out));
+    station.check_all();
+    station.edit().execute_batch("DROP TRIGGER full").unwrap();
+    complete_without_quarantine(&station, &card);
+}
+
+#[test]
 fn verified_with_the_rename_done_is_archived_without_its_card() {
     let (station, card) = killed_at("finish.renamed");
     assert_eq!(station.job().state, "verified");

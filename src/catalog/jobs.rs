@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::dockings::By;
 use super::recordings;
-use crate::base::Result;
 use crate::base::clock::to_ms;
 use crate::base::text::hex;
+use crate::base::{Error, Kind, Result};
 use crate::custody::log;
 
 /// A source file to be archived.
@@ -282,8 +282,14 @@ pub fn copied(
     sha256: &[u8],
     sm3: Option<&[u8]>,
 ) -> Result<()> {
-    tx.prepare_cached("UPDATE job_target SET state = 'copied' WHERE job = ?1 AND volume = ?2")?
+    let begun = tx
+        .prepare_cached("UPDATE job_target SET state = 'copied' WHERE job = ?1 AND volume = ?2")?
         .execute(params![job.id, volume.0])?;
+    // The beginning is written down without waiting; where that failed, nobody could end it.
+    if begun == 0 {
+        return Err(Error::new(Kind::Catalog, "the catalogue has not taken down that a copy was begun")
+            .next("run `docket doctor`; it checks the catalogue and its disk"));
+    }
     tx.prepare_cached(
         "UPDATE job SET state = 'copied', sha256 = ?2, sm3 = ?3 WHERE id = ?1 AND state <> 'verified'",
     )?

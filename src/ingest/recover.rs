@@ -64,7 +64,13 @@ pub fn finish_again(station: &Station, job: &Job, ticket: &dyn Fn() -> Ticket) -
         sha256: job.sha256.as_deref().and_then(|h| h.try_into().ok()).unwrap_or_default(),
         sm3: job.sm3.as_deref().and_then(|h| h.try_into().ok()),
     };
-    for (volume, state) in station.core.catalog.read(|db| jobs::targets(db, job.id))? {
+    let targets = station.core.catalog.read(|db| jobs::targets(db, job.id))?;
+    if targets.is_empty() {
+        let (by, id, size, mtime) = (station.core.by(), job.id, job.size, job.mtime_ns);
+        let reason = "no volume is known to hold it";
+        station.core.catalog.write(move |tx| jobs::restart(tx, &by, id, size, mtime, reason))?;
+    }
+    for (volume, state) in targets {
         let finisher = station.finisher_of(&volume);
         let stage = match (state.as_str(), &finisher) {
             ("placed" | "owed", _) => continue,
