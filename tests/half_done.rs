@@ -163,6 +163,30 @@ fn a_source_gone_from_the_card_waits_until_it_is_back() {
 }
 
 #[test]
+fn a_source_that_cannot_be_read_at_the_seam_holds_nothing_else_up() {
+    let (station, mut card) = interrupted(ONE_VOLUME);
+    card.add("DCIM/short.mp4", 5, 10_000);
+    let mut at_the_seam = 0;
+    for n in 1..40 {
+        let _trying = Trying(format!("DOCKET_IOFAULT=read:{n}:EIO"));
+        let station = station.copy();
+        let card = card.of(&station);
+        let fault = format!("read:{n}:EIO");
+        let out = station.ingest(&card.path).env("DOCKET_IOFAULT", &fault).output().unwrap();
+        let said = told(&out);
+        if ["cannot check incoming", "cannot compare", "cannot open incoming"]
+            .iter()
+            .any(|s| said.contains(s))
+        {
+            at_the_seam += 1;
+            expect_exit(&out, 0, &[]);
+            station.is_complete(&card);
+        }
+    }
+    assert!(at_the_seam > 4, "only {at_the_seam} reads were those of the seam");
+}
+
+#[test]
 fn copied_with_its_part_missing_is_copied_again() {
     let (station, card) = killed_at("finish.copied");
     let job = station.job();

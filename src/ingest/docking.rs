@@ -335,7 +335,14 @@ impl<'a> Docking<'a> {
         if !same {
             return Ok(None);
         }
-        find_start(job, &journal, file, targets, self.settings.config.sm3, &self.cancel)
+        match find_start(job, &journal, file, targets, self.settings.config.sm3, &self.cancel) {
+            // What cannot be compared is not built upon; copying names the trouble, if it is one.
+            Err(e) if e.kind() != Kind::Cancelled => {
+                tracing::warn!("copied anew: {e}");
+                Ok(None)
+            }
+            start => start,
+        }
     }
 
     /// The volumes to write to; waits for room where the request says so.
