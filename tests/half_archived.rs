@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::crash::{Card, MIB, ONE_VOLUME, TWO_VOLUMES, Trying, told};
 use common::tools::{expect_exit, flip, json_of};
-use common::{Station, content, put};
+use common::{Station, content, files, put};
 
 fn station_and_card(config: &str) -> (Station, Card) {
     let station = Station::with_config(config);
@@ -133,6 +133,15 @@ fn an_owed_copy_that_stands_in_its_place_is_taken_over() {
     std::fs::create_dir_all(goal.parent().unwrap()).unwrap();
     Command::new("cp").arg("-a").arg(original(&station, &station.archive())).arg(&goal).status().unwrap();
     station.complete(&card);
+}
+
+#[test]
+fn other_bytes_in_the_place_of_an_owed_copy_go_to_quarantine() {
+    let (station, card) = owed();
+    put(original(&station, &station.second()), b"something else");
+    station.complete(&card);
+    let kept = files(&station.second().join("quarantine"));
+    assert_eq!(kept.iter().map(|k| std::fs::read(k).unwrap()).collect::<Vec<_>>(), [b"something else"]);
 }
 
 #[test]

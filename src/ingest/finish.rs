@@ -428,7 +428,7 @@ impl Work {
             } else {
                 let what = format!("other bytes stand at {}", self.volume.dir.join(dest).display());
                 let e = Error::new(Kind::Integrity, what).next("they are kept in quarantine; check the disk");
-                self.set_aside(job, dest, &e)?;
+                set_aside(&self.core, &self.volume, &job.recording, dest, &e)?;
                 if moved_before || !self.volume.dir.rename_new(&part, dest)? {
                     return Err(e);
                 }
@@ -439,26 +439,11 @@ impl Work {
 
     /// Keeps a bad copy aside and has the file copied again.
     fn quarantine(&self, item: Item, e: Error) {
-        match self.set_aside(&item.job, &layout::part(&item.job.recording), &e) {
+        match set_aside(&self.core, &self.volume, &item.job.recording, &layout::part(&item.job.recording), &e)
+        {
             Ok(()) => self.give_up(item, e),
             Err(e) => item.ticket.settle(Outcome::Failed(e)),
         }
-    }
-
-    /// Moves a file with the wrong bytes to quarantine, under a name that nothing there has yet.
-    fn set_aside(&self, job: &Job, from: &Path, why: &Error) -> Result<()> {
-        tracing::error!("{why}");
-        let mut attempt = job.attempts + 1;
-        while !self.volume.dir.rename_new(from, &layout::quarantined(&job.recording, attempt))? {
-            attempt += 1;
-        }
-        self.volume.dir.sync_dir(Path::new(layout::QUARANTINE))?;
-        let aside = layout::quarantined(&job.recording, attempt).display().to_string();
-        let (by, recording, reason) = (self.core.by(), job.recording.clone(), why.what().to_owned());
-        let (id, name) = (self.volume.id.clone(), self.volume.name.clone());
-        self.core
-            .catalog
-            .write(move |tx| jobs::note_quarantine(tx, &by, (&id, &name), &aside, &recording, &reason))
     }
 
     /// This volume drops out of the copy; the others go on, or the file is copied again.
@@ -491,6 +476,20 @@ fn fail_all(items: Vec<Item>, e: &Error) -> Vec<Item> {
         }));
     }
     Vec::new()
+}
+
+/// Moves a file with the wrong bytes to quarantine, under a name that nothing there has yet.
+pub fn set_aside(core: &Core, volume: &Volume, recording: &str, from: &Path, why: &Error) -> Result<()> {
+    tracing::error!("{why}");
+    let mut attempt = 1;
+    while !volume.dir.rename_new(from, &layout::quarantined(recording, attempt))? {
+        attempt += 1;
+    }
+    volume.dir.sync_dir(Path::new(layout::QUARANTINE))?;
+    let aside = layout::quarantined(recording, attempt).display().to_string();
+    let (by, recording, reason) = (core.by(), recording.to_owned(), why.what().to_owned());
+    let (id, name) = (volume.id.clone(), volume.name.clone());
+    core.catalog.write(move |tx| jobs::note_quarantine(tx, &by, (&id, &name), &aside, &recording, &reason))
 }
 
 /// Names archived copies in the manifests that do not name them yet (protocol step 9).
