@@ -9,6 +9,7 @@ mod common;
 use std::process::Output;
 
 use common::crash::{Card, MIB, ONE_VOLUME, TWO_VOLUMES, Trying, told};
+use common::daemon::{Daemon, wait_for_docking};
 use common::{Station, stderr};
 
 /// Both kinds of error; a failed sync means something else in each, other calls have them by turns.
@@ -139,6 +140,24 @@ fn fail((station, card): &(Station, Card), fault: &str) -> bool {
 fn ended_as_documented(out: &Output) {
     assert!(!stderr(out).contains("panicked"), "{}", told(out));
     assert!(matches!(out.status.code(), Some(0 | 1 | 3)), "{}\n{}", out.status, told(out));
+}
+
+#[test]
+fn a_daemon_says_safe_again_only_when_what_failed_is_archived() {
+    for fault in ["rename:1:EIO", "rename:1:ENOSPC"] {
+        let _trying = Trying(format!("DOCKET_IOFAULT={fault}"));
+        let station = Station::with_config(ONE_VOLUME);
+        let mut card = Card::new(station.data().join("cards/recorder-7"));
+        card.add("DCIM/first.mp4", 1, 30_000);
+        let daemon = Daemon::spawn_with(&station, &[("DOCKET_IOFAULT", fault)]);
+        wait_for_docking(&station, "recorder-7", "attention");
+        // A second look, for another file.
+        card.add("DCIM/second.mp4", 2, 40_000);
+        wait_for_docking(&station, "recorder-7", "safe");
+        assert_eq!(station.number("SELECT count(*) FROM job"), 0, "safe, with work left over");
+        daemon.stop();
+        station.is_complete(&card);
+    }
 }
 
 #[test]
