@@ -98,7 +98,6 @@ fn owed() -> (Station, Card) {
 /// Fails the n-th call, for n = 1, 1 + step, … until a run has no n-th call.
 fn fail_each(op: &str, prepare: fn() -> (Station, Card), step: usize) {
     let before = prepare();
-    let mut tried = 0;
     for n in (1..MOST).step_by(step) {
         let sync = op == "sync" && step == 1;
         let errnos = if sync { BOTH } else { &BOTH[n / step % 2..][..1] };
@@ -107,10 +106,9 @@ fn fail_each(op: &str, prepare: fn() -> (Station, Card), step: usize) {
             injected = fail(&before, &format!("{op}:{n}:{errno}"));
         }
         if !injected {
-            assert!(tried > 0, "there is no {op} to fail");
+            assert!(n > 1, "there is no {op} to fail");
             return;
         }
-        tried += 1;
         // From here on every call fails, now and then.
         if n % 7 == 1 {
             fail(&before, &format!("{op}:{n}+:{}", errnos[0]));
