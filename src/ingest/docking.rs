@@ -441,6 +441,15 @@ impl<'a> Docking<'a> {
 
     /// Ends the stay and writes down how.
     pub fn close(mut self, error: Option<&Error>) -> Result<Summary> {
+        // A stay that breaks off leaves copies with the finishers: the next one would hand them in again.
+        while self.under_way > 0 {
+            match self.settled.1.recv() {
+                Ok((_, Outcome::Archived)) => self.progress.count(|c| c.archived += 1),
+                Ok((_, Outcome::Duplicate)) => self.progress.count(|c| c.duplicates += 1),
+                _ => {}
+            }
+            self.under_way -= 1;
+        }
         // Taken while we looked again, after everything was archived: that is how stays should end.
         let error = error.filter(|e| !(e.kind() == Kind::Vanished && self.safe));
         let (state, reason) = match error {
