@@ -108,10 +108,7 @@ fn replicate(point: &str) {
         let _trying = Trying(format!("DOCKET_FAILPOINT={point}:{pass} while paying owed copies"));
         let station = Station::with_config(TWO_VOLUMES);
         let card = card(&station);
-        let away = station.dir.path().join("away");
-        std::fs::rename(station.second(), &away).unwrap();
-        assert!(station.ingest(&card.path).output().unwrap().status.success());
-        std::fs::rename(&away, station.second()).unwrap();
+        station.ingest_without_second(&card);
         if !kill_and_mend(&station, &card, point, pass) {
             break;
         }

@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -127,7 +125,7 @@ fn append_lines(volume: &Volume, rel: &Path, lines: &str) -> Result<()> {
     if !created {
         drop_torn_line(&file).map_err(|e| Error::io("mend", &path, e))?;
     }
-    file.write_all(lines.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
+    durable_fs::append(&mut file, lines.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
     durable_fs::sync(&file).map_err(|e| Error::io("sync", &path, e))?;
     if created {
         volume.dir.sync_dir(rel.parent().unwrap_or(Path::new("")))?;
@@ -142,7 +140,9 @@ fn drop_torn_line(file: &File) -> std::io::Result<()> {
     while end > 0 {
         let start = end.saturating_sub(block.len() as u64);
         let part = &mut block[..usize::try_from(end - start).unwrap_or(0)];
-        file.read_exact_at(part, start)?;
+        if durable_fs::read_at(file, part, start)? < part.len() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
         if let Some(i) = part.iter().rposition(|&b| b == b'\n') {
             end = start + i as u64 + 1;
             break;

@@ -1,8 +1,10 @@
 //! An archive volume: a marked and locked directory tree with room kept free.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -100,6 +102,20 @@ fn foreign(config: &VolumeConfig, marker: &Marker) -> Error {
     .next("mount the right one, or give this one another name and run `docket init`")
 }
 
+/// What keeps a directory from being marked: anything but what a cut-off try to mark it left.
+fn first_foreign(dir: &Dir) -> Result<Option<OsString>> {
+    for name in dir.list(Path::new(""))? {
+        let ours = [layout::INCOMING, layout::MEDIA, layout::QUARANTINE].iter().any(|n| name == *n);
+        let left = name == "lost+found"
+            || name.as_bytes().strip_suffix(b".new") == Some(layout::MARKER.as_bytes())
+            || (ours && dir.list(Path::new(&name))?.is_empty());
+        if !left {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
 /// An open, locked volume.
 pub struct Volume {
     /// Its identity.
@@ -124,17 +140,17 @@ impl Volume {
     /// Marks an empty directory as a volume. Creates the directory itself if need be.
     ///
     /// # Errors
-    /// A directory that holds anything but a `lost+found` is refused, and so is one that has a marker.
+    /// A directory that holds anything of others is refused, and so is one that has a marker.
     pub fn create(config: &VolumeConfig, station: &str, created_at: String) -> Result<Marker> {
         std::fs::create_dir_all(&config.path).map_err(|e| Error::io("create", &config.path, e))?;
         let dir = Dir::open(&config.path)?;
-        if let Some(other) = dir.list(Path::new(""))?.iter().find(|n| *n != "lost+found") {
+        if let Some(other) = first_foreign(&dir)? {
             return Err(Error::new(
                 Kind::Invalid,
                 format!(
                     "{} is not empty (it holds {})",
                     config.path.display(),
-                    crate::base::text::show(other)
+                    crate::base::text::show(&other)
                 ),
             )
             .next("give the volume an empty directory, best the root of a file system of its own"));

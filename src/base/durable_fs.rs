@@ -85,17 +85,22 @@ impl Dir {
 
     /// Opens for reading.
     pub fn open_read(&self, rel: &Path) -> Result<File> {
-        self.openat(rel, OFlag::O_RDONLY, 0).map_err(self.fail("open", rel))
+        failpoint::io(Op::Read)
+            .and_then(|()| self.openat(rel, OFlag::O_RDONLY, 0))
+            .map_err(self.fail("open", rel))
     }
 
     /// Opens an existing file for reading and writing.
     pub fn open_write(&self, rel: &Path) -> Result<File> {
-        self.openat(rel, OFlag::O_RDWR, 0).map_err(self.fail("open", rel))
+        failpoint::io(Op::Write)
+            .and_then(|()| self.openat(rel, OFlag::O_RDWR, 0))
+            .map_err(self.fail("open", rel))
     }
 
     /// Opens for reading and appending, creating it if need be; true if it was created.
     pub fn open_append(&self, rel: &Path) -> Result<(File, bool)> {
         let flags = OFlag::O_RDWR | OFlag::O_APPEND;
+        failpoint::io(Op::Write).map_err(self.fail("create", rel))?;
         match self.openat(rel, flags | OFlag::O_CREAT | OFlag::O_EXCL, 0o640) {
             Ok(file) => Ok((file, true)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -107,6 +112,7 @@ impl Dir {
 
     /// Opens for a read-back past the page cache, by the best way the file system has.
     pub fn open_read_back(&self, rel: &Path) -> Result<(File, ReadBack)> {
+        failpoint::io(Op::Read).map_err(self.fail("open", rel))?;
         match self.openat(rel, OFlag::O_RDONLY | OFlag::O_DIRECT, 0) {
             Ok(file) => Ok((file, ReadBack::Direct)),
             Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => {
@@ -120,6 +126,7 @@ impl Dir {
 
     /// Facts about an entry, symbolic links not followed; `None` where there is none.
     pub fn stat(&self, rel: &Path) -> Result<Option<FileStat>> {
+        failpoint::io(Op::Read).map_err(self.fail("look at", rel))?;
         match nix::sys::stat::fstatat(&self.fd, rel, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
@@ -134,6 +141,7 @@ impl Dir {
         for part in rel.components() {
             let parent = done.clone();
             done.push(part);
+            failpoint::io(Op::Write).map_err(self.fail("create", &done))?;
             match nix::sys::stat::mkdirat(&self.fd, &done, Mode::from_bits_truncate(0o750)) {
                 Ok(()) | Err(Errno::EEXIST) => self.sync_dir(&parent)?,
                 Err(e) => return Err(self.fail("create", &done)(e)),
@@ -174,6 +182,7 @@ impl Dir {
 
     /// Removes a file; one that is not there is no error.
     pub fn remove(&self, rel: &Path) -> Result<()> {
+        failpoint::io(Op::Write).map_err(self.fail("remove", rel))?;
         let flag = nix::unistd::UnlinkatFlags::NoRemoveDir;
         match nix::unistd::unlinkat(&self.fd, rel, flag) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -186,8 +195,9 @@ impl Dir {
         let temp = PathBuf::from(format!("{}.new", rel.display()));
         self.remove(&temp)?;
         let mut file = self.create_new(&temp)?;
-        file.write_all(bytes).map_err(self.fail("write", &temp))?;
+        append(&mut file, bytes).map_err(self.fail("write", &temp))?;
         sync(&file).map_err(self.fail("sync", &temp))?;
+        failpoint::io(Op::Rename).map_err(self.fail("rename", &temp))?;
         nix::fcntl::renameat(&self.fd, &temp, &self.fd, rel).map_err(self.fail("rename", &temp))?;
         self.sync_dir(rel.parent().unwrap_or(Path::new("")))
     }
@@ -195,6 +205,7 @@ impl Dir {
     /// The names in a directory below, sorted, without `.` and `..`.
     pub fn list(&self, rel: &Path) -> Result<Vec<std::ffi::OsString>> {
         let path = self.join(rel);
+        failpoint::io(Op::Read).map_err(|e| Error::io("list", &path, e))?;
         let read = std::fs::read_dir(&path).map_err(|e| Error::io("list", &path, e))?;
         let mut names = Vec::new();
         for entry in read {
@@ -272,6 +283,12 @@ pub fn sync_data(file: &File) -> io::Result<()> {
     file.sync_data()
 }
 
+/// Writes all bytes at the end of a file opened for that.
+pub fn append(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    failpoint::io(Op::Write)?;
+    file.write_all(bytes)
+}
+
 /// Reads until the buffer is full or the file ends; returns how much.
 pub fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     failpoint::io(Op::Read)?;
@@ -316,6 +333,7 @@ pub fn set_len(file: &File, len: u64) -> io::Result<()> {
 
 /// Makes a file read-only for everybody, for good.
 pub fn make_read_only(file: &File) -> io::Result<()> {
+    failpoint::io(Op::Write)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o440))
 }
 

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::dockings::By;
 use super::recordings;
-use crate::base::Result;
 use crate::base::clock::to_ms;
 use crate::base::text::hex;
+use crate::base::{Error, Kind, Result};
 use crate::custody::log;
 
 /// A source file to be archived.
@@ -189,6 +189,23 @@ pub fn finishable(db: &Connection) -> Result<Vec<Job>> {
     Ok(db.prepare(&sql)?.query_map([], job)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Jobs of a stay that no longer need the card.
+pub fn finishable_of(db: &Connection, docking: i64) -> Result<Vec<Job>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM job WHERE docking = ?1 AND state IN ('copied', 'verified') ORDER BY id"
+    );
+    Ok(db.prepare_cached(&sql)?.query_map([docking], job)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Source paths of a stay that are on their way to the archive, with how far they are.
+pub fn unfinished(db: &Connection, docking: i64) -> Result<Vec<(Vec<u8>, String)>> {
+    let mut query = db.prepare_cached(
+        "SELECT source_path, state FROM job
+         WHERE docking = ?1 AND state IN ('planned', 'copying', 'copied', 'verified')",
+    )?;
+    Ok(query.query_map([docking], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Every job, oldest first: unfinished, failed and quarantined.
 pub fn all(db: &Connection) -> Result<Vec<Job>> {
     let sql = format!("SELECT {COLUMNS} FROM job ORDER BY id");
@@ -208,8 +225,10 @@ pub fn targets(db: &Connection, id: i64) -> Result<Vec<(String, String)>> {
     Ok(query.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Begins copying: names the volumes written to now and those that get their copy later.
+/// Begins copying: names the volumes written to now and those that get their copy later. Those of
+/// an earlier try that are neither get it later too: nobody would ever finish theirs.
 pub fn begin_copy(tx: &Connection, id: i64, writing: &[String], owed: &[String]) -> Result<()> {
+    tx.prepare_cached("UPDATE job_target SET state = 'owed' WHERE job = ?1")?.execute([id])?;
     let mut insert = tx.prepare_cached(
         "INSERT INTO job_target (job, volume, state) VALUES (?1, ?2, ?3)
          ON CONFLICT (job, volume) DO UPDATE SET state = excluded.state",
@@ -271,8 +290,14 @@ pub fn copied(
     sha256: &[u8],
     sm3: Option<&[u8]>,
 ) -> Result<()> {
-    tx.prepare_cached("UPDATE job_target SET state = 'copied' WHERE job = ?1 AND volume = ?2")?
+    let begun = tx
+        .prepare_cached("UPDATE job_target SET state = 'copied' WHERE job = ?1 AND volume = ?2")?
         .execute(params![job.id, volume.0])?;
+    // The beginning is written down without waiting; where that failed, nobody could end it.
+    if begun == 0 {
+        return Err(Error::new(Kind::Catalog, "the catalogue has not taken down that a copy was begun")
+            .next("run `docket doctor`; it checks the catalogue and its disk"));
+    }
     tx.prepare_cached(
         "UPDATE job SET state = 'copied', sha256 = ?2, sm3 = ?3 WHERE id = ?1 AND state <> 'verified'",
     )?

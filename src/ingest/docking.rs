@@ -16,6 +16,7 @@ use super::copy::{Copied, Copier, mtime_ns};
 use super::finish::{Finisher, Outcome, Settled, Ticket};
 use super::plan::{Planner, identify, sample};
 use super::progress::{Phase, Progress};
+use super::recover::finish_again;
 use super::resume::find_start;
 use super::station::{Claim, Settings, Station};
 use crate::base::clock::to_ms;
@@ -194,6 +195,7 @@ impl<'a> Docking<'a> {
             return Err(self.vanished());
         }
         self.progress.count(|c| (c.known, c.left) = (known, left_out));
+        self.finish_left_over()?;
         for (path, why) in self.station.core.catalog.read(|db| jobs::given_up(db, self.id))? {
             self.progress.count(|c| c.failed += 1);
             self.problems.insert(show(OsStr::from_bytes(&path)), why);
@@ -203,6 +205,17 @@ impl<'a> Docking<'a> {
         self.progress
             .set_totals(files + done.archived + done.duplicates, bytes + self.progress.snapshot().bytes_read);
         Ok(files)
+    }
+
+    /// Copies that were read whole and could not be brought to their place, by this stay or an
+    /// earlier one: they need no reading, but "safe" has to wait for them.
+    fn finish_left_over(&mut self) -> Result<()> {
+        for job in self.station.core.catalog.read(|db| jobs::finishable_of(db, self.id))? {
+            let (tell, progress) = (self.settled.0.clone(), Arc::clone(&self.progress));
+            let ticket = move || Ticket::new(tell.clone(), job.id, Arc::clone(&progress));
+            self.under_way += finish_again(self.station, &job, &ticket)?;
+        }
+        self.take_outcomes(true)
     }
 
     /// Copies everything that waits, pass after pass, until nothing is left to try.
@@ -326,7 +339,14 @@ impl<'a> Docking<'a> {
         if !same {
             return Ok(None);
         }
-        find_start(job, &journal, file, targets, self.settings.config.sm3, &self.cancel)
+        match find_start(job, &journal, file, targets, self.settings.config.sm3, &self.cancel) {
+            // What cannot be compared is not built upon; copying names the trouble, if it is one.
+            Err(e) if e.kind() != Kind::Cancelled => {
+                tracing::warn!("copied anew: {e}");
+                Ok(None)
+            }
+            start => start,
+        }
     }
 
     /// The volumes to write to; waits for room where the request says so.
@@ -398,6 +418,11 @@ impl<'a> Docking<'a> {
             self.take_outcomes(true)?;
         }
         self.progress.set_current("");
+        // The catalogue has the last word: nothing is safe by having been forgotten.
+        for (path, state) in self.station.core.catalog.read(|db| jobs::unfinished(db, self.id))? {
+            let path = show(OsStr::from_bytes(&path));
+            self.problems.entry(path).or_insert_with(|| format!("it is {state}, not archived yet"));
+        }
         self.safe = self.problems.is_empty();
         if self.safe {
             self.progress.set_phase(Phase::Safe);
@@ -420,6 +445,15 @@ impl<'a> Docking<'a> {
 
     /// Ends the stay and writes down how.
     pub fn close(mut self, error: Option<&Error>) -> Result<Summary> {
+        // A stay that breaks off leaves copies with the finishers: the next one would hand them in again.
+        while self.under_way > 0 {
+            match self.settled.1.recv() {
+                Ok((_, Outcome::Archived)) => self.progress.count(|c| c.archived += 1),
+                Ok((_, Outcome::Duplicate)) => self.progress.count(|c| c.duplicates += 1),
+                _ => {}
+            }
+            self.under_way -= 1;
+        }
         // Taken while we looked again, after everything was archived: that is how stays should end.
         let error = error.filter(|e| !(e.kind() == Kind::Vanished && self.safe));
         let (state, reason) = match error {

@@ -215,10 +215,6 @@ impl Work {
         self.place(verified);
     }
 
-    fn name(&self) -> (&str, &str) {
-        (&self.volume.id, &self.volume.name)
-    }
-
     /// Step 5: everything durable, then `copied`. Bytes that are archived already end here.
     fn sync(&self, items: Vec<(Item, File)>) -> Vec<Item> {
         let mut synced = Vec::new();
@@ -339,6 +335,7 @@ impl Work {
                     good.push(item);
                 }
                 Some(Err(e)) if e.kind() == Kind::Integrity => self.quarantine(item, e),
+                Some(Err(e)) if self.is_lost(&item.job) => self.give_up(item, e),
                 Some(Err(e)) => item.ticket.settle(Outcome::Failed(e)),
                 None => item.ticket.settle(Outcome::Failed(Error::new(Kind::Cancelled, "not read back"))),
             }
@@ -379,12 +376,12 @@ impl Work {
         let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
         let mut placed = Vec::new();
         for item in items {
-            match self.move_into_place(&item.job) {
+            match self.move_into_place(&item) {
                 Ok(dir) => {
                     dirs.insert(dir);
                     placed.push(item);
                 }
-                Err(e) if e.kind() == Kind::Integrity => self.quarantine(item, e),
+                Err(e) if e.kind() == Kind::Integrity || self.is_lost(&item.job) => self.give_up(item, e),
                 Err(e) => item.ticket.settle(Outcome::Failed(e)),
             }
         }
@@ -417,9 +414,15 @@ impl Work {
         }
     }
 
+    /// Neither its part nor its original is on the volume.
+    fn is_lost(&self, job: &Job) -> bool {
+        let gone = |rel: &Path| matches!(self.volume.dir.stat(rel), Ok(None));
+        gone(&layout::part(&job.recording)) && gone(Path::new(&job.dest))
+    }
+
     /// Moves the part; after a restart it may be in place already. Returns its directory.
-    fn move_into_place(&self, job: &Job) -> Result<PathBuf> {
-        let dest = Path::new(&job.dest);
+    fn move_into_place(&self, item: &Item) -> Result<PathBuf> {
+        let (job, dest) = (&item.job, Path::new(&item.job.dest));
         let dir = dest.parent().unwrap_or(Path::new("")).to_owned();
         self.volume.ensure_dirs(&dir)?;
         failpoint::hit("finish.before-rename");
@@ -428,39 +431,25 @@ impl Work {
         if moved_before || !self.volume.dir.rename_new(&part, dest)? {
             let mut buf = AlignedBuf::new(BLOCK);
             let found = read_back(&self.volume.dir, dest, &mut buf, &self.stop, &|_| {})?;
-            if job.sha256.as_deref() != Some(&found.sha256[..]) {
-                return Err(Error::new(
-                    Kind::Integrity,
-                    format!("another file stands at {}", self.volume.dir.join(dest).display()),
-                )
-                .next("`docket fsck` tells what it is; the copy is kept in quarantine"));
+            // Not the job's hash: it was planned before there was one.
+            if item.values.sha256 == found.sha256 {
+                self.volume.dir.remove(&part)?;
+            } else {
+                let what = format!("other bytes stand at {}", self.volume.dir.join(dest).display());
+                let e = Error::new(Kind::Integrity, what).next("they are kept in quarantine; check the disk");
+                set_aside(&self.core, &self.volume, &job.recording, dest, &e)?;
+                if moved_before || !self.volume.dir.rename_new(&part, dest)? {
+                    return Err(e);
+                }
             }
-            self.volume.dir.remove(&part)?;
         }
         Ok(dir)
     }
 
     /// Keeps a bad copy aside and has the file copied again.
     fn quarantine(&self, item: Item, e: Error) {
-        tracing::error!("{e}");
-        let part = layout::part(&item.job.recording);
-        let aside = layout::quarantined(&item.job.recording, item.job.attempts + 1);
-        let moved = self
-            .volume
-            .dir
-            .rename_new(&part, &aside)
-            .and_then(|_| self.volume.dir.sync_dir(Path::new(layout::QUARANTINE)));
-        if let Err(e) = moved {
-            item.ticket.settle(Outcome::Failed(e));
-            return;
-        }
-        let (by, volume, reason) = (self.core.by(), self.name(), e.what().to_owned());
-        let volume = (volume.0.to_owned(), volume.1.to_owned());
-        let (recording, aside) = (item.job.recording.clone(), aside.display().to_string());
-        let noted = self.core.catalog.write(move |tx| {
-            jobs::note_quarantine(tx, &by, (&volume.0, &volume.1), &aside, &recording, &reason)
-        });
-        match noted {
+        match set_aside(&self.core, &self.volume, &item.job.recording, &layout::part(&item.job.recording), &e)
+        {
             Ok(()) => self.give_up(item, e),
             Err(e) => item.ticket.settle(Outcome::Failed(e)),
         }
@@ -494,6 +483,20 @@ fn fail_all(items: Vec<Item>, e: &Error) -> Vec<Item> {
         }));
     }
     Vec::new()
+}
+
+/// Moves a file with the wrong bytes to quarantine, under a name that nothing there has yet.
+pub fn set_aside(core: &Core, volume: &Volume, recording: &str, from: &Path, why: &Error) -> Result<()> {
+    tracing::error!("{why}");
+    let mut attempt = 1;
+    while !volume.dir.rename_new(from, &layout::quarantined(recording, attempt))? {
+        attempt += 1;
+    }
+    volume.dir.sync_dir(Path::new(layout::QUARANTINE))?;
+    let aside = layout::quarantined(recording, attempt).display().to_string();
+    let (by, recording, reason) = (core.by(), recording.to_owned(), why.what().to_owned());
+    let (id, name) = (volume.id.clone(), volume.name.clone());
+    core.catalog.write(move |tx| jobs::note_quarantine(tx, &by, (&id, &name), &aside, &recording, &reason))
 }
 
 /// Names archived copies in the manifests that do not name them yet (protocol step 9).

@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::station::Station;
 use crate::archive::layout;
 use crate::base::Result;
+use crate::catalog::jobs::Job;
 use crate::catalog::{dockings, jobs};
 
 /// What a start found and did.
@@ -35,30 +36,8 @@ pub fn recover(station: &Station) -> Result<Recovered> {
     let (tell, told) = channel();
     let mut waiting = 0;
     for job in core.catalog.read(jobs::finishable)? {
-        let targets = core.catalog.read(|db| jobs::targets(db, job.id))?;
-        let values = Values {
-            sha256: job.sha256.as_deref().and_then(|h| h.try_into().ok()).unwrap_or_default(),
-            sm3: job.sm3.as_deref().and_then(|h| h.try_into().ok()),
-        };
-        for (volume, state) in targets {
-            let finisher = station.finisher_of(&volume);
-            let stage = match (state.as_str(), &finisher) {
-                ("placed" | "owed", _) => continue,
-                ("copied", Some(_)) => Stage::Copied,
-                ("verified", Some(_)) => Stage::Verified,
-                // Not whole there, or not reachable: the volume gets its copy from the archive later.
-                (_, finisher) => {
-                    drop_out(station, &job, &volume, finisher.as_deref())?;
-                    continue;
-                }
-            };
-            if let Some(finisher) = finisher {
-                let ticket = Ticket::new(tell.clone(), job.id, Arc::new(Progress::default()));
-                let (job, values) = (job.clone(), values.clone());
-                finisher.submit(Item { job, values, stage, ticket });
-                waiting += 1;
-            }
-        }
+        let ticket = || Ticket::new(tell.clone(), job.id, Arc::new(Progress::default()));
+        waiting += finish_again(station, &job, &ticket)?;
     }
     drop(tell);
     for (job, outcome) in told.iter().take(waiting) {
@@ -77,7 +56,41 @@ pub fn recover(station: &Station) -> Result<Recovered> {
     Ok(out)
 }
 
-fn drop_out(station: &Station, job: &jobs::Job, volume: &str, finisher: Option<&Finisher>) -> Result<()> {
+/// Hands a copy that no longer needs its card to the volumes that have it; the others drop out.
+/// Returns how many volumes will settle a ticket.
+pub fn finish_again(station: &Station, job: &Job, ticket: &dyn Fn() -> Ticket) -> Result<usize> {
+    let mut sent = 0;
+    let values = Values {
+        sha256: job.sha256.as_deref().and_then(|h| h.try_into().ok()).unwrap_or_default(),
+        sm3: job.sm3.as_deref().and_then(|h| h.try_into().ok()),
+    };
+    let targets = station.core.catalog.read(|db| jobs::targets(db, job.id))?;
+    if targets.is_empty() {
+        let (by, id, size, mtime) = (station.core.by(), job.id, job.size, job.mtime_ns);
+        let reason = "no volume is known to hold it";
+        station.core.catalog.write(move |tx| jobs::restart(tx, &by, id, size, mtime, reason))?;
+    }
+    for (volume, state) in targets {
+        let finisher = station.finisher_of(&volume);
+        let stage = match (state.as_str(), &finisher) {
+            ("placed" | "owed", _) => continue,
+            ("copied", Some(_)) => Stage::Copied,
+            ("verified", Some(_)) => Stage::Verified,
+            // Not whole there, or not reachable: the volume gets its copy from the archive later.
+            (_, finisher) => {
+                drop_out(station, job, &volume, finisher.as_deref())?;
+                continue;
+            }
+        };
+        if let Some(finisher) = finisher {
+            finisher.submit(Item { job: job.clone(), values: values.clone(), stage, ticket: ticket() });
+            sent += 1;
+        }
+    }
+    Ok(sent)
+}
+
+fn drop_out(station: &Station, job: &Job, volume: &str, finisher: Option<&Finisher>) -> Result<()> {
     if let Some(finisher) = finisher {
         finisher.volume.dir.remove(&layout::part(&job.recording))?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::finish::{Finisher, list_new};
+use super::finish::{Finisher, list_new, set_aside};
 use super::station::Station;
 use crate::archive::layout;
 use crate::archive::read_back::{BLOCK, read_back};
@@ -138,15 +138,26 @@ fn place(
             return Ok(found.how.word());
         }
         let what = format!("other bytes stand at {}", volume.dir.join(rel).display());
-        Err(Error::new(Kind::Integrity, what).next("`docket fsck` tells what is there; nothing was replaced"))
+        Err(Error::new(Kind::Integrity, what).next("check the disk that holds it"))
     };
     let mut how = check(part)?;
     let dir = dest.parent().unwrap_or(Path::new(""));
     volume.ensure_dirs(dir)?;
     failpoint::hit("replicate.before-rename");
     if !volume.dir.rename_new(part, dest)? {
-        how = check(dest)?;
-        volume.dir.remove(part)?;
+        match check(dest) {
+            Ok(word) => {
+                how = word;
+                volume.dir.remove(part)?;
+            }
+            Err(e) if e.kind() == Kind::Integrity => {
+                set_aside(&station.core, volume, &recording.id, dest, &e)?;
+                if !volume.dir.rename_new(part, dest)? {
+                    return Err(e);
+                }
+            }
+            Err(e) => return Err(e),
+        }
     }
     volume
         .dir

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -20,6 +21,10 @@ const SIGKILL: i32 = 9;
 pub const TWO_VOLUMES: &str = "[[volume]]\nname = \"main\"\npath = \"archive\"\nreserve = \"1 MiB\"\n\
     [[volume]]\nname = \"second\"\npath = \"second\"\nreserve = \"1 MiB\"\n\
     [ingest]\narchive_to = [\"main\", \"second\"]\nsettle_seconds = 0\njournal_every = \"1 MiB\"\nprobe = false\n";
+
+/// One volume, and the default dock.
+pub const ONE_VOLUME: &str = "[[volume]]\nname = \"main\"\npath = \"archive\"\nreserve = \"1 MiB\"\n\
+    [ingest]\nsettle_seconds = 0\njournal_every = \"1 MiB\"\nprobe = false\n";
 
 /// Says on failure what was being tried; the checks do not know.
 pub struct Trying(pub String);
@@ -68,6 +73,12 @@ impl Card {
             self.contents.insert(sha256(&bytes));
         }
         path
+    }
+
+    /// The same card in a copy of its station.
+    pub fn of(&self, station: &Station) -> Self {
+        let path = station.dir.path().join(self.path.file_name().unwrap());
+        Self { path, contents: self.contents.clone(), empty: self.empty }
     }
 
     /// Clears the recorder; what was on it must still be in the archive.
@@ -125,6 +136,15 @@ impl Station {
         assert!(self.killed_at(card, point), "the run ended before {point}");
     }
 
+    /// Ingests while the second volume is away; it is owed its copies then.
+    pub fn ingest_without_second(&self, card: &Card) {
+        let away = self.dir.path().join("away");
+        std::fs::rename(self.second(), &away).unwrap();
+        let out = self.ingest(&card.path).output().unwrap();
+        assert!(out.status.success(), "{}", told(&out));
+        std::fs::rename(&away, self.second()).unwrap();
+    }
+
     /// An undisturbed ingest must leave everything archived once, and nothing else.
     pub fn complete(&self, card: &Card) {
         let out = self.ingest(&card.path).output().unwrap();
@@ -134,8 +154,13 @@ impl Station {
 
     /// Everything is archived once on every volume, no work is left, and fsck agrees to the byte.
     pub fn is_complete(&self, card: &Card) -> Archive {
+        self.holds_exactly(card.expected())
+    }
+
+    /// The same for what several cards have brought; `expected` is sorted.
+    pub fn holds_exactly(&self, expected: Vec<String>) -> Archive {
         let archive = self.check_all();
-        assert_eq!(archive.hashes, card.expected(), "not exactly what was on the card is archived");
+        assert_eq!(archive.hashes, expected, "not exactly what was on the cards is archived");
         assert_eq!(archive.jobs, 0, "work is left over:\n{}", jobs(&self.db()));
         let bad = "SELECT count(*) FROM recording r, volume v LEFT JOIN copy c
              ON c.recording = r.id AND c.volume = v.id WHERE c.state IS NOT 'archived'";
@@ -160,10 +185,49 @@ impl Station {
         findings.iter().map(|f| (text(&f["what"]), text(&f["path"]))).collect()
     }
 
+    /// The one job that is not done.
+    pub fn job(&self) -> Job {
+        let sql = "SELECT recording, dest, state FROM job ORDER BY size DESC";
+        let row = |r: &rusqlite::Row<'_>| Ok(Job { id: r.get(0)?, dest: r.get(1)?, state: r.get(2)? });
+        self.db().query_row(sql, [], row).unwrap()
+    }
+
+    /// The part of a recording on the first volume.
+    pub fn part(&self, recording: &str) -> PathBuf {
+        self.archive().join(format!("incoming/{recording}.part"))
+    }
+
+    /// The first number of a query.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.db().query_row(sql, [], |r| r.get(0)).unwrap()
+    }
+
     /// The catalogue, to be changed behind the program's back.
     pub fn edit(&self) -> Connection {
         Connection::open(self.data().join("catalog.sqlite")).unwrap()
     }
+}
+
+/// Work under way.
+pub struct Job {
+    /// Of the recording it will be.
+    pub id: String,
+    /// Below the volume.
+    pub dest: String,
+    pub state: String,
+}
+
+/// Runs a command and kills it after a while; false where it had ended by then, as it should.
+pub fn killed_after(mut command: Command, delay: Duration) -> bool {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(delay);
+    child.kill().unwrap();
+    let out = child.wait_with_output().unwrap();
+    if out.status.signal() == Some(SIGKILL) {
+        return true;
+    }
+    assert!(out.status.success(), "a run that ended by itself: {}\n{}", out.status, told(&out));
+    false
 }
 
 /// Everything a run said.

@@ -28,6 +28,11 @@ impl Daemon {
 
     /// Starts it without waiting for anything.
     pub fn spawn(station: &Station) -> Self {
+        Self::spawn_with(station, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn spawn_with(station: &Station, env: &[(&str, &str)]) -> Self {
         let socket = station.dir.path().join(format!("notify-{}", next()));
         let log = station.dir.path().join(format!("log-{}", next()));
         let notify = UnixDatagram::bind(&socket).unwrap();
@@ -35,6 +40,7 @@ impl Daemon {
             .command(&["run"])
             .env("NOTIFY_SOCKET", &socket)
             .env_remove("JOURNAL_STREAM")
+            .envs(env.iter().copied())
             .stdout(std::process::Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()

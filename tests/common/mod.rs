@@ -37,11 +37,25 @@ impl Station {
 
     /// A station with a settings file of the test's own.
     pub fn with_config(config: &str) -> Self {
+        let station = Self::bare(config);
+        station.ok(&["init"]);
+        station
+    }
+
+    /// Nothing but a settings file.
+    pub fn bare(config: &str) -> Self {
         let station = Self { dir: tempfile::tempdir().unwrap() };
         std::fs::create_dir_all(station.data()).unwrap();
         std::fs::write(station.data().join("docket.toml"), config).unwrap();
-        station.ok(&["init"]);
         station
+    }
+
+    /// The same once more, with the cards beside it, in a folder of its own.
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let done = Command::new("cp").arg("-a").arg(self.dir.path().join(".")).arg(dir.path()).status();
+        assert!(done.unwrap().success());
+        Self { dir }
     }
 
     pub fn data(&self) -> PathBuf {
