@@ -115,6 +115,8 @@ pub fn append(volume: &Volume, list: &[(Recording, Copy)]) -> Result<()> {
         // The records first: the catalogue is rebuilt from them.
         append_lines(volume, &dir.join(layout::RECORDS), &records)?;
         append_lines(volume, &dir.join(layout::SUMS), &sums)?;
+        // Always: who made the files may have been killed before it synced their names.
+        volume.dir.sync_dir(&dir)?;
     }
     Ok(())
 }
@@ -126,11 +128,7 @@ fn append_lines(volume: &Volume, rel: &Path, lines: &str) -> Result<()> {
         drop_torn_line(&file).map_err(|e| Error::io("mend", &path, e))?;
     }
     durable_fs::append(&mut file, lines.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
-    durable_fs::sync(&file).map_err(|e| Error::io("sync", &path, e))?;
-    if created {
-        volume.dir.sync_dir(rel.parent().unwrap_or(Path::new("")))?;
-    }
-    Ok(())
+    durable_fs::sync(&file).map_err(|e| Error::io("sync", &path, e))
 }
 
 /// Cuts a file back to the end of its last whole line.

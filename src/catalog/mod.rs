@@ -28,15 +28,15 @@ const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// Changes gathered into one commit at most.
 const GROUP: usize = 256;
-/// How long a change that nobody waits for may wait for one that somebody does.
+/// How long an idle change may wait for another.
 const LINGER: Duration = Duration::from_millis(50);
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 
 struct Change {
     make: Box<dyn FnOnce(&Connection) -> Answer + Send>,
-    /// Somebody waits for it: commit as soon as nothing else is there to be made.
-    awaited: bool,
+    /// Commit as soon as nothing else is there to be made.
+    prompt: bool,
 }
 
 /// The open catalogue; share it freely.
@@ -45,6 +45,11 @@ pub struct Catalog {
     writer: Option<SyncSender<Change>>,
     thread: Option<JoinHandle<()>>,
     readers: Mutex<Vec<Connection>>,
+}
+
+/// Nobody hears the answer of a posted change: its failure goes to the log.
+fn told(change: impl FnOnce(&Connection) -> Result<()>) -> impl FnOnce(&Connection) -> Result<()> {
+    |tx| change(tx).inspect_err(|e| tracing::warn!("the catalogue: {e}"))
 }
 
 fn stopped() -> Error {
@@ -90,7 +95,7 @@ impl Catalog {
         &self.path
     }
 
-    fn send<T, F>(&self, change: F, awaited: bool) -> Receiver<Result<T>>
+    fn send<T, F>(&self, change: F, prompt: bool) -> Receiver<Result<T>>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -102,25 +107,26 @@ impl Catalog {
         });
         if let Some(writer) = &self.writer {
             // A writer that is gone drops the change, and the waiter learns of it.
-            drop(writer.send(Change { make, awaited }));
+            drop(writer.send(Change { make, prompt }));
         }
         answer
     }
 
-    /// Sends a change that nobody waits for: it is made in the order it was sent and committed with
-    /// the next change that somebody waits for, or soon. A crash before that undoes it.
+    /// Sends a change without waiting for it. Changes are made in the order they are sent.
     pub fn post<F>(&self, change: F)
     where
         F: FnOnce(&Connection) -> Result<()> + Send + 'static,
     {
-        let change = |tx: &Connection| {
-            let made = change(tx);
-            if let Err(e) = &made {
-                tracing::warn!("the catalogue: {e}");
-            }
-            made
-        };
-        drop(self.send(change, false));
+        drop(self.send(told(change), true));
+    }
+
+    /// Sends a change that may wait a moment for one to be committed with. A crash before that
+    /// undoes it.
+    pub fn post_idly<F>(&self, change: F)
+    where
+        F: FnOnce(&Connection) -> Result<()> + Send + 'static,
+    {
+        drop(self.send(told(change), false));
     }
 
     /// Waits until everything that was posted so far can be read, and is durable.
@@ -223,12 +229,12 @@ fn write_loop(db: &Connection, changes: &Receiver<Change>) {
             continue;
         }
         let end = Instant::now() + LINGER;
-        let mut awaited = first.awaited;
+        let mut prompt = first.prompt;
         answers.push((first.make)(db));
         while answers.len() < GROUP {
-            let linger = if awaited { Duration::ZERO } else { end.saturating_duration_since(Instant::now()) };
+            let linger = if prompt { Duration::ZERO } else { end.saturating_duration_since(Instant::now()) };
             let Ok(next) = changes.recv_timeout(linger) else { break };
-            awaited |= next.awaited;
+            prompt |= next.prompt;
             answers.push((next.make)(db));
         }
         failpoint::hit("catalogue.before-commit");

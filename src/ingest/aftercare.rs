@@ -53,7 +53,7 @@ impl Aftercare {
                 };
                 let facts = serde_json::to_string(&probed).unwrap_or_default();
                 let (by, id) = (station.core.by(), recording.id.clone());
-                station.core.catalog.post(move |tx| recordings::set_probed(tx, &by, &id, &facts));
+                station.core.catalog.post_idly(move |tx| recordings::set_probed(tx, &by, &id, &facts));
                 touched.insert((recording.recorder, recording.day));
                 done += 1;
             }

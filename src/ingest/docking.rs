@@ -291,7 +291,7 @@ impl<'a> Docking<'a> {
         self.progress.read(start.offset);
         let writing: Vec<String> = targets.iter().map(|f| f.volume.id.clone()).collect();
         let (id, kept) = (job.id, start.offset);
-        self.station.core.catalog.post(move |tx| {
+        self.station.core.catalog.post_idly(move |tx| {
             jobs::cut_journal(tx, id, kept)?;
             jobs::begin_copy(tx, id, &writing, &owed)
         });

@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use nix::errno::Errno;
+
 use super::digests::Values;
 use super::progress::Progress;
 use super::station::Core;
@@ -334,7 +336,10 @@ impl Work {
                     how.push(word);
                     good.push(item);
                 }
-                Some(Err(e)) if e.kind() == Kind::Integrity => self.quarantine(item, e),
+                // What the medium does not give back is as bad as other bytes.
+                Some(Err(e)) if matches!(e.kind(), Kind::Integrity | Kind::Io(Errno::EIO)) => {
+                    self.quarantine(item, e);
+                }
                 Some(Err(e)) if self.is_lost(&item.job) => self.give_up(item, e),
                 Some(Err(e)) => item.ticket.settle(Outcome::Failed(e)),
                 None => item.ticket.settle(Outcome::Failed(Error::new(Kind::Cancelled, "not read back"))),
