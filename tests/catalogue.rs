@@ -73,6 +73,13 @@ fn one_that_is_no_database() {
 }
 
 #[test]
+fn one_that_is_empty_is_not_taken_for_a_new_one() {
+    let (station, card) = archived();
+    std::fs::write(catalogue(&station), b"").unwrap();
+    all_refuse(&station, &card, &["catalogue", "next:", "docket rebuild"]);
+}
+
+#[test]
 fn one_that_is_cut_short() {
     let (station, card) = archived();
     let whole = std::fs::read(catalogue(&station)).unwrap();
@@ -89,6 +96,16 @@ fn one_that_is_cut_short() {
             is_an_answer(&out);
         }
     }
+}
+
+#[test]
+fn one_that_a_newer_docket_made() {
+    let (station, card) = archived();
+    let db = station.edit();
+    db.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    all_refuse(&station, &card, &["was made by a newer docket", "next:", "install that version"]);
 }
 
 #[test]
