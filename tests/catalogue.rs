@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::crash::{Rng, Trying};
 use common::daemon::Daemon;
-use common::tools::expect_exit;
+use common::tools::{Mount, expect_exit};
 use common::{Station, content, files, put, sha256, stderr};
 
 /// A station with an archived card, whose catalogue is one file.
@@ -121,6 +121,19 @@ fn one_that_somebody_else_writes_to_is_waited_for() {
     db.execute_batch("COMMIT").unwrap();
     assert!(ingest.wait().unwrap().success());
     assert_eq!(station.check().hashes.len(), 21);
+}
+
+#[test]
+fn one_on_a_read_only_file_system() {
+    let (station, card) = archived();
+    let Some(_mount) = Mount::read_only(&station.data()) else { return };
+    for args in [&["ingest", card.to_str().unwrap()][..], &["run"], &["fsck", "--apply"]] {
+        expect_exit(&station.run(args), 1, &["Read-only file system", "next:"]);
+    }
+    // Looking wants SQLite's own files beside it, and says so; `docket backup` copies are whole.
+    for args in [&["recordings"][..], &["status"], &["custody", "verify"]] {
+        expect_exit(&station.run(args), 1, &["cannot open the catalogue", "next:", "docket doctor"]);
+    }
 }
 
 /// Ended by itself: not by a signal, not by a panic, and with a word where it is an error.
