@@ -33,6 +33,11 @@ const TABLE: &[(&str, &[&str])] = &[
         &["volume name `a` stands twice", "volume path"],
     ),
     (
+        "[[volume]]\nname = \"a\"\npath = \"x\"\n[[volume]]\nname = \"b\"\npath = \"x/y\"",
+        &["volume `b` lies in volume `a`"],
+    ),
+    ("[[dock]]\nname = \"d\"\npath = \".\"", &["dock `d` holds the station's data directory"]),
+    (
         "[[dock]]\nname = \"d\"\npath = \"archive/x\"\n[[dock]]\nname = \"d\"\npath = \"archive/x\"",
         &["dock name `d` stands twice", "dock path", "dock `d` and volume `main` overlap"],
     ),
@@ -55,7 +60,10 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("[ingest]\narchive_to = []", &["ingest.archive_to is empty"]),
-    ("[ingest]\narchive_to = [\"main\", \"main\", \"gone\"]", &["ingest.archive_to names `gone`"]),
+    (
+        "[ingest]\narchive_to = [\"main\", \"main\", \"gone\"]",
+        &["ingest.archive_to names `main` twice", "ingest.archive_to names `gone`"],
+    ),
     ("[ingest]\n[ingest]", &["duplicate key"]),
     ("[[volume]\nname =", &["TOML parse error"]),
     ("\u{feff}\u{202e}= 1", &["TOML parse error"]),
