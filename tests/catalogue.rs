@@ -6,11 +6,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::Duration;
 
 use common::crash::{Rng, Trying};
 use common::daemon::Daemon;
-use common::tools::{Mount, expect_exit};
+use common::tools::{Mount, expect_exit, until};
 use common::{Station, content, files, put, sha256, stderr};
 
 /// A station with an archived card, whose catalogue is one file.
@@ -116,7 +115,11 @@ fn one_that_somebody_else_writes_to_is_waited_for() {
     // Looking is always possible.
     station.ok(&["recordings", "--json"]);
     let mut ingest = station.command(&["ingest", card.to_str().unwrap()]).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    let open = PathBuf::from(format!("/proc/{}/fd", ingest.id()));
+    until("it to open the catalogue", || {
+        let fds = std::fs::read_dir(&open).ok()?.filter_map(Result::ok);
+        fds.filter_map(|fd| std::fs::read_link(fd.path()).ok()).find(|to| *to == catalogue(&station))
+    });
     assert!(ingest.try_wait().unwrap().is_none(), "it did not wait");
     db.execute_batch("COMMIT").unwrap();
     assert!(ingest.wait().unwrap().success());
