@@ -199,12 +199,23 @@ impl Config {
         if self.archive_to.is_empty() && !self.volumes.is_empty() {
             problems.push("ingest.archive_to is empty: nothing would be archived".into());
         }
-        for name in &self.archive_to {
+        for (i, name) in self.archive_to.iter().enumerate() {
+            if self.archive_to[..i].contains(name) {
+                problems.push(format!("ingest.archive_to names `{name}` twice"));
+            }
             if !self.volumes.iter().any(|v| &v.name == name) {
                 problems.push(format!("ingest.archive_to names `{name}`, but there is no such [[volume]]"));
             }
         }
+        for (a, b) in self.volumes.iter().flat_map(|a| self.volumes.iter().map(move |b| (a, b))) {
+            if a.path != b.path && b.path.starts_with(&a.path) {
+                problems.push(format!("volume `{}` lies in volume `{}`", b.name, a.name));
+            }
+        }
         for dock in &self.docks {
+            if self.data.starts_with(&dock.path) {
+                problems.push(format!("dock `{}` holds the station's data directory", dock.name));
+            }
             for volume in &self.volumes {
                 if dock.path.starts_with(&volume.path) || volume.path.starts_with(&dock.path) {
                     problems.push(format!("dock `{}` and volume `{}` overlap", dock.name, volume.name));

@@ -67,6 +67,8 @@ impl Catalog {
             return Err(Error::new(Kind::NotFound, format!("there is no catalogue at {}", path.display()))
                 .next("`docket init --data DIR` makes a station; `docket rebuild` makes a catalogue from manifests"));
         }
+        // Looked at before a writer would make an empty file a catalogue without recordings.
+        drop(look(path)?);
         Self::open_or_create(path)
     }
 
@@ -167,8 +169,17 @@ impl Drop for Catalog {
 }
 
 /// A connection for looking only, for commands beside a running daemon.
+///
+/// # Errors
+/// As [`Catalog::open`].
 pub fn look(path: &Path) -> Result<Connection> {
-    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let version: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| refuse(path, &e))?;
+    match usize::try_from(version) {
+        Ok(0) | Err(_) => Err(damaged(path, "it holds no catalogue")),
+        Ok(version) if version > STEPS.len() => Err(newer(path)),
+        Ok(_) => Ok(db),
+    }
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
@@ -196,14 +207,18 @@ fn newer(path: &Path) -> Error {
         .next("install that version again; an older one never opens it, so that nothing is lost")
 }
 
+fn damaged(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Integrity, format!("the catalogue {} is damaged: {why}", path.display())).next(
+        "put it aside (do not delete it) and restore the last `docket backup`, or make a new one with `docket rebuild`",
+    )
+}
+
 fn refuse(path: &Path, e: &dyn std::error::Error) -> Error {
     let text = e.to_string();
-    let path = path.display();
     if text.contains("not a database") || text.contains("malformed") {
-        return Error::new(Kind::Integrity, format!("the catalogue {path} is damaged: {text}")).next(
-            "put it aside (do not delete it) and restore the last `docket backup`, or make a new one with `docket rebuild`",
-        );
+        return damaged(path, &text);
     }
+    let path = path.display();
     Error::new(Kind::Catalog, format!("cannot open the catalogue {path}: {text}"))
         .next("`docket doctor` checks who owns it and its disk")
 }

@@ -336,7 +336,7 @@ pub fn lock(data: &Path) -> Result<Flock<File>> {
             Error::new(Kind::Busy, format!("another docket works on the station {}", data.display()))
                 .next("a running daemon takes `docket ingest` by itself; for other changes stop it first")
         }
-        _ => e,
+        _ => e.next("docket writes to its data directory; `docket doctor` checks who owns it and its disk"),
     })
 }
 
