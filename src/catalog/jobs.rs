@@ -144,21 +144,57 @@ pub fn adopt(tx: &Connection, by: &By, id: i64, docking: i64, (size, mtime_ns): 
     if changed {
         restart(tx, by, id, size, mtime_ns, "the source has changed since it was given up")?;
     }
+    let other: Option<i64> = tx
+        .prepare_cached("SELECT docking FROM job WHERE id = ?1 AND docking <> ?2")?
+        .query_row(params![id, docking], |r| r.get(0))
+        .optional()?;
+    if other.is_some() {
+        try_again(tx, by, id)?;
+    }
     tx.prepare_cached(
-        "UPDATE job SET docking = ?2, attempts = 0, reason = NULL,
-           state = CASE WHEN state <> 'retry' THEN state
-             WHEN EXISTS (SELECT 1 FROM job_block WHERE job = job.id) THEN 'copying' ELSE 'planned' END
-         WHERE id = ?1 AND NOT (docking = ?2 AND state = 'retry')",
+        "UPDATE job SET docking = ?2, attempts = 0, reason = NULL WHERE id = ?1 AND state <> 'retry'",
     )?
     .execute(params![id, docking])?;
     Ok(())
 }
 
+/// Tries again, from what is kept of them, the files that were given up in a stay.
+pub fn try_again_all(tx: &Connection, by: &By, docking: i64) -> Result<()> {
+    let mut given_up = tx.prepare_cached("SELECT id FROM job WHERE docking = ?1 AND state = 'retry'")?;
+    let ids = given_up.query_map([docking], |r| r.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+    ids.into_iter().try_for_each(|id| try_again(tx, by, id))
+}
+
+fn try_again(tx: &Connection, by: &By, id: i64) -> Result<()> {
+    let recording: Option<String> = tx
+        .prepare_cached(
+            "UPDATE job SET attempts = 0, reason = NULL,
+               state = CASE WHEN EXISTS (SELECT 1 FROM job_block WHERE job = job.id) THEN 'copying' ELSE 'planned' END
+             WHERE id = ?1 AND state = 'retry' RETURNING recording",
+        )?
+        .query_row([id], |r| r.get(0))
+        .optional()?;
+    if let Some(recording) = recording {
+        let details = json!({ "reason": "it is tried again" });
+        log::append(tx, &by.entry("recording.restarted", object(&recording), details))?;
+    }
+    Ok(())
+}
+
+/// Takes over the size and time that a source has now, where nothing of it is copied yet. An upload
+/// that goes on for hours does this again and again: no entry is made of it.
+pub fn replan(tx: &Connection, id: i64, size: u64, mtime_ns: i64) -> Result<()> {
+    tx.prepare_cached("UPDATE job SET size = ?2, mtime_ns = ?3 WHERE id = ?1 AND state = 'planned'")?
+        .execute(params![id, size.cast_signed(), mtime_ns])?;
+    Ok(())
+}
+
 /// Jobs of a stay that want the card, after row `after`.
 pub fn waiting(db: &Connection, docking: i64, after: i64, limit: u32) -> Result<Vec<Job>> {
+    // Two runs of the index, merged: one run over both states would be sorted for every page.
     let sql = format!(
-        "SELECT {COLUMNS} FROM job WHERE docking = ?1 AND state IN ('planned', 'copying') AND id > ?2
-         ORDER BY id LIMIT ?3"
+        "SELECT {COLUMNS} FROM job WHERE docking = ?1 AND state = 'planned' AND id > ?2 UNION ALL
+         SELECT {COLUMNS} FROM job WHERE docking = ?1 AND state = 'copying' AND id > ?2 ORDER BY id LIMIT ?3"
     );
     Ok(db
         .prepare_cached(&sql)?

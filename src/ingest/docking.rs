@@ -28,6 +28,8 @@ use crate::catalog::jobs::{self, Job};
 
 /// Planned files written to the catalogue at once.
 const PAGE: u32 = 256;
+/// How often files that were given up are tried again while the card stays: a share never leaves.
+const TRY_AGAIN: Duration = Duration::from_secs(600);
 /// How often a volume without room is looked at again.
 const ROOM_CHECK: Duration = Duration::from_secs(2);
 
@@ -79,6 +81,8 @@ pub struct Docking<'a> {
     /// Copies handed to finishers and not settled yet.
     under_way: usize,
     problems: BTreeMap<String, String>,
+    /// When files that were given up were last tried again.
+    tried_again: Instant,
     /// Everything that was seen on the card is archived: it may be taken.
     safe: bool,
 }
@@ -143,6 +147,7 @@ impl<'a> Docking<'a> {
             settled: channel(),
             under_way: 0,
             problems: BTreeMap::new(),
+            tried_again: Instant::now(),
             safe: false,
         })
     }
@@ -180,6 +185,11 @@ impl<'a> Docking<'a> {
     /// Walks the card and plans what is new. What is known costs one look at the catalogue.
     fn look(&mut self) -> Result<u64> {
         self.progress.set_phase(Phase::Looking);
+        if self.tried_again.elapsed() >= TRY_AGAIN {
+            self.tried_again = Instant::now();
+            let (by, id) = (self.station.core.by(), self.id);
+            self.station.core.catalog.write(move |tx| jobs::try_again_all(tx, &by, id))?;
+        }
         let (mut known, mut left_out) = (0, 0);
         let card = self.planner.card.try_clone()?;
         walk(&card, &mut |dir| {
@@ -277,8 +287,12 @@ impl<'a> Docking<'a> {
             }
             Err(e) => return self.set_aside(&job, "retry", e.what()),
         };
-        if meta.len() != job.size || mtime_ns(&meta) != job.mtime_ns {
-            return self.start_over(&job, meta.len(), mtime_ns(&meta));
+        let (size, mtime) = (meta.len(), mtime_ns(&meta));
+        if size != job.size || mtime != job.mtime_ns {
+            if job.state == "planned" {
+                return self.station.core.catalog.write(move |tx| jobs::replan(tx, job.id, size, mtime));
+            }
+            return self.start_over(&job, size, mtime);
         }
         if let Some(why) = self.station.too_large(job.size) {
             return self.set_aside(&job, "retry", &why);

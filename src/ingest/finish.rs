@@ -277,10 +277,16 @@ impl Work {
                     match known {
                         SameBytes::No => go_on.push(item),
                         SameBytes::Archived(of) => self.end_duplicate(item, of),
+                        // A part that stays would be nobody's once another volume ends the job.
                         SameBytes::UnderWay => {
-                            // Once its twin is archived, a second look finds the duplicate.
-                            let why = "the same bytes are being archived just now";
-                            self.give_up(item, Error::new(Kind::Busy, why));
+                            match self.volume.dir.remove(&layout::part(&item.job.recording)) {
+                                // Once its twin is archived, a second look finds the duplicate.
+                                Ok(()) => {
+                                    let why = "the same bytes are being archived just now";
+                                    self.give_up(item, Error::new(Kind::Busy, why));
+                                }
+                                Err(e) => item.ticket.settle(Outcome::Failed(e)),
+                            }
                         }
                     }
                 }
