@@ -40,7 +40,7 @@ fn main() {
         lab.disk("archive", 2 * mib + 256, &archive);
         let (files, bytes) = card::fill(&card, mib, 1);
         let about = format!(
-            "One card of {files} files, {} MB; the archive on a file system of its own; {rounds} rounds, all in turn.",
+            "One card of {files} files, {} MB; the archive on a file system of its own; rounds: {rounds}, all in turn.",
             bytes / 1_000_000
         );
         let names = (card.as_path(), archive.as_path());
@@ -217,7 +217,8 @@ fn eight(report: &mut Report, mib: u64, rounds: u64) {
 fn small(report: &mut Report, rounds: u64) {
     const FILES: u64 = 10_000;
     let mut lab = Lab::new();
-    let (card, archive, data) = (lab.dir.join("card"), lab.dir.join("archive"), lab.dir.join("station"));
+    let (dock, archive, data) = (lab.dir.join("dock"), lab.dir.join("archive"), lab.dir.join("station"));
+    let card = dock.join("card");
     lab.disk("card", 256, &card);
     lab.disk("archive", 512, &archive);
     card::fill_small(&card, FILES);
@@ -239,6 +240,11 @@ fn small(report: &mut Report, rounds: u64) {
         sh(&ingest);
         warm.push(begun.elapsed());
     }
+    sh(&format!("rm -rf {0}/*; mkdir -p {0}/volume", archive.display()));
+    prepare(&data, &archive.join("volume"), Some(&dock));
+    let daemon = Daemon::start(&lab, &data, false);
+    daemon.until_safe(1);
+    let peak = daemon.peak_kib() as f64 / 1024.0;
     let about =
         format!("{FILES} files of 4 KiB. A second docking finds everything archived; the aim is 1 s.");
     report.section("A card of small files", &about, &["", "median", "all"]);
@@ -250,6 +256,7 @@ fn small(report: &mut Report, rounds: u64) {
     ] {
         report.row(&[name.to_owned(), seconds(median(all.clone())), spread(all)]);
     }
+    report.say(&format!("\nResident memory of a daemon at most, such a card in its dock: {peak:.1} MiB."));
 }
 
 /// From the call to READY=1, with a big catalogue.
