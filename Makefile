@@ -4,8 +4,10 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev \
 	libavfilter-dev libswscale-dev libswresample-dev
+# For small file systems of their own; tests that need root or a mount say so and are left out without.
+TEST_PACKAGES := e2fsprogs xfsprogs
 
-.PHONY: demo build test deny system clean
+.PHONY: demo build test deny system test-system clean
 
 demo: build
 	./target/release/docket demo $(if $(DATA),--data $(DATA))
@@ -13,7 +15,7 @@ demo: build
 build: system
 	cargo build --release --locked
 
-test: system
+test: system test-system
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features failpoints -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
@@ -53,6 +55,12 @@ system:
 		{ echo "installing system packages: $(PACKAGES)"; \
 		  $(SUDO) apt-get update -qq && \
 		  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; }
+
+test-system:
+	@ls /usr/sbin/mkfs.ext4 /usr/sbin/mkfs.xfs >/dev/null 2>&1 || \
+		{ echo "installing system packages: $(TEST_PACKAGES)"; \
+		  $(SUDO) apt-get update -qq && \
+		  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; }
 
 clean:
 	cargo clean
