@@ -230,10 +230,10 @@ impl<'a> Docking<'a> {
 
     /// Copies everything that waits, pass after pass, until nothing is left to try.
     fn copy(&mut self) -> Result<()> {
-        self.progress.set_phase(Phase::Copying);
         let settle = i64::try_from(self.settings.config.settle_seconds).unwrap_or(0);
         loop {
             let (mut after, mut any, mut at_rest_in) = (0, false, None::<i64>);
+            self.progress.set_phase(Phase::Copying);
             loop {
                 let page = self.station.core.catalog.read(|db| jobs::waiting(db, self.id, after, PAGE))?;
                 let Some(last) = page.last() else { break };
@@ -251,7 +251,7 @@ impl<'a> Docking<'a> {
                     self.take_outcomes(false)?;
                 }
             }
-            self.take_outcomes(true)?;
+            self.wait_for_archive()?;
             match at_rest_in {
                 Some(ms) if !any => {
                     self.cancel.sleep(Duration::from_millis(ms.unsigned_abs().min(1000)));
@@ -425,12 +425,17 @@ impl<'a> Docking<'a> {
         Ok(())
     }
 
-    /// Everything is read: waits for the archive, and says whether the recorder can be taken.
-    fn finish(&mut self) -> Result<()> {
+    /// Nothing is being read: waits until everything that was is archived.
+    fn wait_for_archive(&mut self) -> Result<()> {
         if self.under_way > 0 {
             self.progress.set_phase(Phase::Verifying);
-            self.take_outcomes(true)?;
         }
+        self.take_outcomes(true)
+    }
+
+    /// Everything is read: waits for the archive, and says whether the recorder can be taken.
+    fn finish(&mut self) -> Result<()> {
+        self.wait_for_archive()?;
         self.progress.set_current("");
         // The catalogue has the last word: nothing is safe by having been forgotten.
         for (path, state) in self.station.core.catalog.read(|db| jobs::unfinished(db, self.id))? {
