@@ -5,6 +5,7 @@ pub mod docks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use crate::base::config::{Config, Source};
 use crate::base::logging::{self, LogControl};
 use crate::base::{Cancel, Error, Kind, Result, memory};
 use crate::ingest::aftercare::Aftercare;
-use crate::ingest::recover::recover;
+use crate::ingest::recover::{finish_on, recover};
 use crate::ingest::replicate::pay_owed;
 use crate::ingest::station::{Settings, Station};
 use control::Control;
@@ -88,7 +89,8 @@ async fn serve(source: &Source, station: &Arc<Station>, docks: &Arc<Docks>, log:
     let mut hup = signal(SignalKind::hangup()).map_err(|e| fail(&e))?;
     let file = source.file();
     let mut stamp = stamp_of(&file);
-    tend(docks).await;
+    let (tending, looking) = (Arc::default(), Arc::default());
+    tend(docks, &tending);
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     tracing::info!("ready: {} docks, station {}", station.settings().config.docks.len(), file.display());
     let mut tick = tokio::time::interval(TICK);
@@ -103,7 +105,7 @@ async fn serve(source: &Source, station: &Arc<Station>, docks: &Arc<Docks>, log:
                 let _ = sd_notify::notify(&[NotifyState::Watchdog]);
                 ticks += 1;
                 if ticks.is_multiple_of(5) {
-                    look_at_volumes(station).await;
+                    look_at_volumes(station, &looking);
                 }
                 stamp_of(&file) != stamp
             }
@@ -111,8 +113,9 @@ async fn serve(source: &Source, station: &Arc<Station>, docks: &Arc<Docks>, log:
         if reload_now {
             stamp = stamp_of(&file);
             reload(source, station, log);
+            look_at_volumes(station, &looking);
         }
-        tend(docks).await;
+        tend(docks, &tending);
     }
 }
 
@@ -121,24 +124,38 @@ fn stamp_of(file: &PathBuf) -> Option<(SystemTime, u64)> {
     Some((meta.modified().ok()?, meta.len()))
 }
 
-/// Listing a dock can hang on a dying card reader: never on the runtime's own thread.
-async fn tend(docks: &Arc<Docks>) {
+/// Runs what may hang on a dying card reader or disk beside the daemon's own loop, once at a time;
+/// where it is still at it, the next tick comes back to it.
+fn aside(busy: &Arc<AtomicBool>, work: impl FnOnce() + Send + 'static) {
+    if !busy.swap(true, SeqCst) {
+        let busy = Arc::clone(busy);
+        tokio::task::spawn_blocking(move || {
+            work();
+            busy.store(false, SeqCst);
+        });
+    }
+}
+
+fn tend(docks: &Arc<Docks>, busy: &Arc<AtomicBool>) {
     let docks = Arc::clone(docks);
-    let _ = tokio::task::spawn_blocking(move || docks.tend()).await;
+    aside(busy, move || docks.tend());
 }
 
 /// A volume that was missing may be mounted now, a full one may have room.
-async fn look_at_volumes(station: &Arc<Station>) {
+fn look_at_volumes(station: &Arc<Station>, busy: &Arc<AtomicBool>) {
     let station = Arc::clone(station);
-    let looked = tokio::task::spawn_blocking(move || {
+    aside(busy, move || {
         for finisher in station.open_finishers() {
             finisher.volume.has_room(0);
         }
-        station.open_volumes().and_then(|()| station.note_volume_states())
+        let finished = station.open_volumes().and_then(|opened| {
+            station.note_volume_states()?;
+            opened.iter().try_for_each(|volume| finish_on(&station, volume).map(drop))
+        });
+        if let Err(e) = finished {
+            tracing::warn!("{e}");
+        }
     });
-    if let Ok(Err(e)) = looked.await {
-        tracing::warn!("{e}");
-    }
 }
 
 /// Takes over what can be taken over in a running daemon, and says what needs a restart.
@@ -156,9 +173,6 @@ fn reload(source: &Source, station: &Station, log: &LogControl) {
             log.set(&new.config.log);
             station.set_settings(new);
             tracing::info!("settings reloaded from {}", source.file().display());
-            if let Err(e) = station.open_volumes() {
-                tracing::warn!("{e}");
-            }
         }
         Err(e) => tracing::warn!("the settings stay as they were: {e}"),
     }

@@ -9,7 +9,8 @@ mod common;
 use std::process::Output;
 
 use common::crash::{Card, MIB, ONE_VOLUME, TWO_VOLUMES, Trying, told};
-use common::daemon::{Daemon, wait_for_docking};
+use common::daemon::{Daemon, docking_of, wait_for_docking};
+use common::tools::until;
 use common::{Station, stderr};
 
 /// Both kinds of error; a failed sync means something else in each, other calls have them by turns.
@@ -156,6 +157,39 @@ fn a_daemon_says_safe_again_only_when_what_failed_is_archived() {
         daemon.stop();
         station.is_complete(&card);
     }
+}
+
+/// The kernel tells of a failed sync once; a second one may succeed without the bytes.
+#[test]
+fn after_a_failed_sync_nothing_more_is_believed_of_a_volume() {
+    let mut failed = 0;
+    for n in 1..=12 {
+        let fault = format!("sync:{n}:EIO");
+        let _trying = Trying(format!("DOCKET_IOFAULT={fault}"));
+        let station = Station::with_config(ONE_VOLUME);
+        let mut card = Card::new(station.data().join("cards/recorder-7"));
+        card.add("DCIM/first.mp4", 1, 30_000);
+        let daemon = Daemon::spawn_with(&station, &[("DOCKET_IOFAULT", &fault)]);
+        let looked = |state: &str| state == "safe" || state == "attention";
+        until("the end of the first look", || docking_of(&station, "recorder-7").filter(|d| looked(&d.0)));
+        let archived = || station.number("SELECT count(*) FROM recording");
+        let before = archived();
+        if station.number("SELECT count(*) FROM volume WHERE reason LIKE 'writing stopped%'") == 1 {
+            failed += 1;
+            card.add("DCIM/second.mp4", 2, 40_000);
+            let says = |text: &str| {
+                docking_of(&station, "recorder-7").and_then(|d| d.1).filter(|why| why.contains(text))
+            };
+            until("what the second look says", || says("writing stopped"));
+            assert_eq!(archived(), before, "archived by a sync that came after a failed one");
+        }
+        daemon.stop();
+        let daemon = Daemon::start(&station);
+        until("a safe card", || (archived() == card.expected().len() as i64).then_some(()));
+        daemon.stop();
+        station.is_complete(&card);
+    }
+    assert!(failed >= 3, "only {failed} syncs failed the volume");
 }
 
 #[test]

@@ -8,7 +8,8 @@ mod common;
 use std::path::Path;
 
 use common::crash::{Card, MIB, ONE_VOLUME, TWO_VOLUMES, Trying, told};
-use common::tools::{expect_exit, flip, json_of};
+use common::daemon::Daemon;
+use common::tools::{expect_exit, flip, json_of, until};
 use common::{Station, content, files, put};
 
 /// Long enough for journal entries.
@@ -289,9 +290,27 @@ fn a_copy_given_up_while_its_volume_was_away_finds_its_original_in_place() {
     let away = station.dir.path().join("away");
     std::fs::rename(station.archive(), &away).unwrap();
     let out = station.ingest(&card.path).output().unwrap();
-    expect_exit(&out, 1, &["no volume"]);
+    expect_exit(&out, 3, &["no archive volume"]);
+    assert_eq!(station.job().state, "verified", "what is whole is kept for its volume");
     std::fs::rename(&away, station.archive()).unwrap();
     complete_without_quarantine(&station, &card);
+}
+
+/// A disk that is mounted late: what it holds whole is archived without the card.
+#[test]
+fn a_volume_that_comes_after_the_start_is_finished_without_the_card() {
+    for point in ["finish.copied", "finish.renamed"] {
+        let _trying = Trying(point.to_owned());
+        let (station, card) = killed_at(point);
+        let (away, taken) = (station.dir.path().join("away"), station.dir.path().join("taken"));
+        std::fs::rename(station.archive(), &away).unwrap();
+        std::fs::rename(&card.path, &taken).unwrap();
+        let daemon = Daemon::start(&station);
+        std::fs::rename(&away, station.archive()).unwrap();
+        until("the recording", || (station.number("SELECT count(*) FROM recording") == 1).then_some(()));
+        daemon.stop();
+        station.is_complete(&card);
+    }
 }
 
 #[test]

@@ -65,6 +65,23 @@ impl Docks {
     /// Looks at every dock and begins a stay for each card that has none.
     pub fn tend(&self) {
         let settings = self.station.settings();
+        // Listing may hang: nobody who asks for the stays waits for it.
+        let mut seen = Vec::new();
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.retain(|path, _| settings.config.docks.iter().any(|d| &d.path == path) && path.is_dir());
+        for dock in &settings.config.docks {
+            if !watches.contains_key(&dock.path) {
+                let news = Arc::clone(&self.news);
+                let watch = folder::watch(&dock.path, false, move || news.notify_one());
+                watches.extend(watch.map(|w| (dock.path.clone(), w)));
+            }
+            // After watching began: a card that comes now is seen either way.
+            match folder::cards(&dock.path) {
+                Ok(cards) => seen.extend(cards.into_iter().map(|card| (dock.name.clone(), card))),
+                Err(e) => tracing::warn!("dock {}: {e}", dock.name),
+            }
+        }
+        drop(watches);
         let mut stays = self.stays.lock().unwrap_or_else(PoisonError::into_inner);
         stays.retain(|_, stay| {
             if stay.thread.as_ref().is_some_and(|t| !t.is_finished()) {
@@ -77,32 +94,10 @@ impl Docks {
             }
             false
         });
-        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        watches.retain(|path, _| settings.config.docks.iter().any(|d| &d.path == path) && path.is_dir());
-        for dock in &settings.config.docks {
-            if !watches.contains_key(&dock.path) {
-                let news = Arc::clone(&self.news);
-                let watch = folder::watch(&dock.path, false, move || news.notify_one());
-                watches.extend(watch.map(|w| (dock.path.clone(), w)));
-            }
-            // After watching began: a card that comes now is seen either way.
-            let cards = match folder::cards(&dock.path) {
-                Ok(cards) => cards,
-                Err(e) => {
-                    tracing::warn!("dock {}: {e}", dock.name);
-                    continue;
-                }
-            };
-            for card in cards {
-                if !stays.contains_key(&card) {
-                    let request = Request {
-                        dock: dock.name.clone(),
-                        path: card.clone(),
-                        recorder: None,
-                        wait_for_room: true,
-                    };
-                    stays.extend(self.begin(request).map(|stay| (card, stay)));
-                }
+        for (dock, card) in seen {
+            if !stays.contains_key(&card) {
+                let request = Request { dock, path: card.clone(), recorder: None, wait_for_room: true };
+                stays.extend(self.begin(request).map(|stay| (card, stay)));
             }
         }
     }

@@ -126,6 +126,8 @@ pub struct Volume {
     pub dir: Dir,
     /// Whether one sync of the whole file system may stand for those of many files.
     pub can_sync_fs: bool,
+    /// Held while manifests are written: their lines must not mix.
+    pub manifests: Mutex<()>,
     reserve: u64,
     state: Mutex<State>,
     durable_dirs: Mutex<HashSet<PathBuf>>,
@@ -216,6 +218,7 @@ impl Volume {
             name: config.name.clone(),
             can_sync_fs: dir.can_sync_fs(),
             dir,
+            manifests: Mutex::default(),
             reserve: config.reserve,
             state: Mutex::new(State::Online),
             durable_dirs: Mutex::default(),
@@ -261,6 +264,22 @@ impl Volume {
         }
     }
 
+    /// Notes a failed sync, after which the volume takes no more: the kernel may have dropped what it
+    /// could not write, and a later sync would not say so again.
+    pub fn note_sync_failure(&self, e: Error) -> Error {
+        if e.kind() == Kind::NoSpace {
+            self.mark_full(0);
+        } else {
+            self.mark_failed(e.what());
+        }
+        e
+    }
+
+    /// The same for an error of something that also syncs, where it speaks of the medium.
+    pub fn note_if_medium(&self, e: Error) -> Error {
+        if e.kind().is_medium() { self.note_sync_failure(e) } else { e }
+    }
+
     /// Notes a failure after which nothing on this volume can be trusted to be durable.
     pub fn mark_failed(&self, why: &str) {
         self.set_state(State::Failed(format!(
@@ -293,7 +312,7 @@ impl Volume {
         // Held while syncing: nobody may build on a level that is not durable yet.
         let mut known = self.durable_dirs.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains(rel) {
-            self.dir.create_dirs(rel)?;
+            self.dir.create_dirs(rel).map_err(|e| self.note_if_medium(e))?;
             if known.len() > 4096 {
                 known.clear();
             }

@@ -55,6 +55,13 @@ impl Dir {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// The same directory, opened anew: the kernel tells each opening once of a write that failed.
+    pub fn reopen(&self) -> Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let fd = self.openat(Path::new("."), flags, 0).map_err(self.fail("open", Path::new("")))?;
+        Ok(Self { fd: fd.into(), path: self.path.clone() })
+    }
+
     /// Where it was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -95,6 +102,20 @@ impl Dir {
         failpoint::io(Op::Write)
             .and_then(|()| self.openat(rel, OFlag::O_RDWR, 0))
             .map_err(self.fail("open", rel))
+    }
+
+    /// Lets the owner write to a file again that was made read-only.
+    pub fn make_writable(&self, rel: &Path) -> Result<()> {
+        failpoint::io(Op::Write).map_err(self.fail("change the mode of", rel))?;
+        let mode = Mode::from_bits_truncate(0o600);
+        let flag = nix::sys::stat::FchmodatFlags::FollowSymlink;
+        match self.stat(rel)? {
+            Some(s) if s.st_mode & nix::libc::S_IFMT == nix::libc::S_IFREG => {
+                nix::sys::stat::fchmodat(&self.fd, rel, mode, flag)
+                    .map_err(self.fail("change the mode of", rel))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens for reading and appending, creating it if need be; true if it was created.
@@ -218,7 +239,8 @@ impl Dir {
     /// Bytes an unprivileged writer may still use, and the size of the file system.
     pub fn space(&self) -> Result<(u64, u64)> {
         let s = nix::sys::statvfs::fstatvfs(&self.fd).map_err(self.fail("measure", Path::new("")))?;
-        Ok((s.blocks_available() * s.fragment_size(), s.blocks() * s.fragment_size()))
+        let bytes = |blocks: u64| blocks.saturating_mul(s.fragment_size());
+        Ok((bytes(s.blocks_available()), bytes(s.blocks())))
     }
 
     /// Everything written below so far to the medium, in one go: what many small files share.
@@ -229,7 +251,7 @@ impl Dir {
     }
 
     /// Whether [`Dir::sync_fs`] can be relied upon: a local file system whose driver flushes the
-    /// device, on a kernel that tells of writes that failed (Linux 5.8; before it, `syncfs` says 0).
+    /// device, on a kernel that tells of everything that failed (Linux 5.8 for writes, 5.17 for the journal).
     pub fn can_sync_fs(&self) -> bool {
         use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
         let local = fstatfs(&self.fd).is_ok_and(|s| {
@@ -243,7 +265,7 @@ impl Dir {
             .split(|c: char| !c.is_ascii_digit())
             .map(|n| n.parse::<u32>().unwrap_or(0));
         let kernel = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        local && kernel >= (5, 8)
+        local && kernel >= (5, 17)
     }
 
     /// How many files an unprivileged user may still make; `None` where the file system has no such bound.

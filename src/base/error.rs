@@ -38,6 +38,20 @@ pub struct Error {
     next: Option<String>,
 }
 
+impl Kind {
+    /// Whether bytes on a medium are lost or wrong, by their hash or by its own word. Direct I/O hands
+    /// the block layer's errors through: ENODATA is a bad sector, EILSEQ a failed protection check;
+    /// EUCLEAN and EBADMSG are damage that a file system has found.
+    pub fn is_medium(self) -> bool {
+        use nix::errno::Errno::{EBADMSG, EILSEQ, EIO, ENODATA, EREMOTEIO, EUCLEAN};
+        match self {
+            Self::Integrity => true,
+            Self::Io(e) => [EBADMSG, EILSEQ, EIO, ENODATA, EREMOTEIO, EUCLEAN].contains(&e),
+            _ => false,
+        }
+    }
+}
+
 impl Error {
     /// An error of `kind`; `what` says what happened and to what.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {

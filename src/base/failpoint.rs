@@ -74,6 +74,7 @@ mod imp {
             let n = parts.next()?;
             let errno = match parts.next()? {
                 "ENOSPC" => nix::errno::Errno::ENOSPC,
+                "ENODATA" => nix::errno::Errno::ENODATA,
                 _ => nix::errno::Errno::EIO,
             };
             let sticky = n.ends_with('+');

@@ -158,9 +158,13 @@ pub fn adopt(tx: &Connection, by: &By, id: i64, docking: i64, (size, mtime_ns): 
     Ok(())
 }
 
-/// Tries again, from what is kept of them, the files that were given up in a stay.
+/// Tries again, from what is kept of them, the files that were given up in a stay. Not those with a bad
+/// copy in quarantine: each try would put one more there.
 pub fn try_again_all(tx: &Connection, by: &By, docking: i64) -> Result<()> {
-    let mut given_up = tx.prepare_cached("SELECT id FROM job WHERE docking = ?1 AND state = 'retry'")?;
+    let mut given_up = tx.prepare_cached(
+        "SELECT id FROM job WHERE docking = ?1 AND state = 'retry'
+          AND NOT EXISTS (SELECT 1 FROM quarantine q WHERE q.recording = job.recording)",
+    )?;
     let ids = given_up.query_map([docking], |r| r.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
     ids.into_iter().try_for_each(|id| try_again(tx, by, id))
 }
@@ -202,10 +206,11 @@ pub fn waiting(db: &Connection, docking: i64, after: i64, limit: u32) -> Result<
         .collect::<rusqlite::Result<_>>()?)
 }
 
-/// Files and bytes that still want the card in a stay.
+/// Files and bytes that still want the card in a stay. No file counts for more than a pebibyte: sizes
+/// that lie must not overflow the sum.
 pub fn waiting_totals(db: &Connection, docking: i64) -> Result<(u64, u64)> {
     Ok(db.query_row(
-        "SELECT count(*), coalesce(sum(size), 0) FROM job WHERE docking = ?1 AND state IN ('planned', 'copying')",
+        "SELECT count(*), coalesce(sum(min(size, 1 << 50)), 0) FROM job WHERE docking = ?1 AND state IN ('planned', 'copying')",
         [docking],
         |r| Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, i64>(1)?.unsigned_abs())),
     )?)
@@ -505,6 +510,13 @@ pub fn give_up(tx: &Connection, by: &By, id: i64, volume: &str, reason: &str) ->
     tx.prepare_cached("DELETE FROM job_target WHERE job = ?1")?.execute([id])?;
     set_aside(tx, by, id, "planned", reason)?;
     Ok(GivenUp::Restarted)
+}
+
+/// A volume that has failed drops out of a job where another has the bytes or is getting them; `None`
+/// where it is the only one: the job stays as it is, for the next start.
+pub fn drop_out(tx: &Connection, by: &By, id: i64, volume: &str, reason: &str) -> Result<Option<GivenUp>> {
+    let others = targets(tx, id)?.iter().any(|(v, state)| v != volume && state != "owed");
+    others.then(|| give_up(tx, by, id, volume, reason)).transpose()
 }
 
 /// Notes what went wrong at the last try; the job stays where it is.

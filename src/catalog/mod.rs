@@ -32,9 +32,11 @@ const GROUP: usize = 256;
 const LINGER: Duration = Duration::from_millis(50);
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+type Make = Box<dyn FnOnce(Result<&Connection>) -> Answer + Send>;
 
 struct Change {
-    make: Box<dyn FnOnce(&Connection) -> Answer + Send>,
+    /// Makes the change, or hears why there is no transaction to make it in.
+    make: Make,
     /// Commit as soon as nothing else is there to be made.
     prompt: bool,
 }
@@ -103,8 +105,8 @@ impl Catalog {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = mpsc::sync_channel(1);
-        let make = Box::new(move |tx: &Connection| -> Answer {
-            let result = change_in_savepoint(tx, change);
+        let make = Box::new(move |tx: Result<&Connection>| -> Answer {
+            let result = tx.and_then(|tx| change_in_savepoint(tx, change));
             Box::new(move |committed| drop(reply.send(committed.and(result))))
         });
         if let Some(writer) = &self.writer {
@@ -235,26 +237,29 @@ fn change_in_savepoint<T>(tx: &Connection, change: impl FnOnce(&Connection) -> R
 
 fn write_loop(db: &Connection, changes: &Receiver<Change>) {
     while let Ok(first) = changes.recv() {
-        let mut answers = Vec::new();
-        let outcome = db.execute_batch("BEGIN IMMEDIATE").map_err(Error::from);
-        if let Err(e) = outcome {
-            // Without a transaction the change must not run; its answer carries the refusal.
-            tracing::error!("{e}");
-            drop(first);
-            continue;
-        }
+        // Gathered before the lock is taken: commands beside the daemon write too.
         let end = Instant::now() + LINGER;
         let mut prompt = first.prompt;
-        answers.push((first.make)(db));
-        while answers.len() < GROUP {
+        let mut group = vec![first];
+        while group.len() < GROUP {
             let linger = if prompt { Duration::ZERO } else { end.saturating_duration_since(Instant::now()) };
             let Ok(next) = changes.recv_timeout(linger) else { break };
             prompt |= next.prompt;
-            answers.push((next.make)(db));
+            group.push(next);
         }
+        if let Err(e) = db.execute_batch("BEGIN IMMEDIATE") {
+            let e = Error::from(e);
+            tracing::error!("{e}");
+            for change in group {
+                (change.make)(Err(Error::new(e.kind(), e.what())))(Ok(()));
+            }
+            continue;
+        }
+        let answers: Vec<Answer> = group.into_iter().map(|change| (change.make)(Ok(db))).collect();
         failpoint::hit("catalogue.before-commit");
         let committed = db.execute_batch("COMMIT");
-        if committed.is_err() {
+        if let Err(e) = &committed {
+            tracing::error!("the catalogue could not commit: {e}");
             let _ = db.execute_batch("ROLLBACK");
         }
         failpoint::hit("catalogue.after-commit");

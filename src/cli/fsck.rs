@@ -16,7 +16,7 @@ use crate::base::{Cancel, Error, Kind, Result, logging};
 use crate::catalog::backup::integrity;
 use crate::catalog::{Connection, dockings, volumes};
 use crate::custody::log;
-use crate::ingest::finish::list_new;
+use crate::ingest::place::list_new;
 use crate::ingest::recover::recover;
 use crate::ingest::replicate::pay_owed;
 use crate::ingest::station::Station;

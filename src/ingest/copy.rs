@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use super::blocks::{BLOCK, Block, Pool};
 use super::digests::{Digests, Values};
-use super::finish::{Finisher, Item, Stage, Ticket};
+use super::finisher::{Finisher, Item, Stage, Ticket};
 use super::progress::Progress;
 use super::station::Core;
 use crate::archive::layout;
@@ -219,6 +219,7 @@ impl Copier {
             Ok(meta) => (meta.size(), mtime_ns(&meta)),
             Err(e) => {
                 tell(&|| Command::Abandon);
+                self.drain();
                 return Ok(Copied::Unreadable(e));
             }
         };
@@ -229,6 +230,7 @@ impl Copier {
         }
         if goes_on || offset != size {
             tell(&|| Command::Abandon);
+            self.drain();
             let what = if goes_on {
                 format!("it goes on after the {size} bytes it says it has")
             } else {
@@ -369,6 +371,8 @@ impl Writing {
 fn open_part(finisher: &Finisher, job: &Job, offset: u64) -> Result<File> {
     let (dir, part) = (&finisher.volume.dir, layout::part(&job.recording));
     if offset > 0 {
+        // The end of the last try may have come after it was made read-only.
+        dir.make_writable(&part)?;
         let file = dir.open_write(&part)?;
         fs::set_len(&file, offset).map_err(|e| Error::io("cut", &part, e))?;
         return Ok(file);

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::copy::{Copied, Copier, mtime_ns};
-use super::finish::{Finisher, Outcome, Settled, Ticket};
+use super::finisher::{Finisher, Outcome, Settled, Ticket};
 use super::plan::{Planner, identify, sample};
 use super::progress::{Phase, Progress};
 use super::recover::finish_again;
 use super::resume::find_start;
 use super::station::{Claim, Settings, Station};
+use crate::archive::layout;
 use crate::base::clock::to_ms;
 use crate::base::text::show;
 use crate::base::{Cancel, Error, Kind, Result};
@@ -28,8 +29,10 @@ use crate::catalog::jobs::{self, Job};
 
 /// Planned files written to the catalogue at once.
 const PAGE: u32 = 256;
-/// How often files that were given up are tried again while the card stays: a share never leaves.
+/// When files that were given up are first tried again while the card stays (a share never leaves);
+/// the time doubles up to a day.
 const TRY_AGAIN: Duration = Duration::from_secs(600);
+const TRY_AGAIN_MOST: Duration = Duration::from_secs(86_400);
 /// How often a volume without room is looked at again.
 const ROOM_CHECK: Duration = Duration::from_secs(2);
 
@@ -81,8 +84,8 @@ pub struct Docking<'a> {
     /// Copies handed to finishers and not settled yet.
     under_way: usize,
     problems: BTreeMap<String, String>,
-    /// When files that were given up were last tried again.
-    tried_again: Instant,
+    /// When files that were given up were last tried again, and how long until the next time.
+    tried_again: (Instant, Duration),
     /// Everything that was seen on the card is archived: it may be taken.
     safe: bool,
 }
@@ -147,7 +150,7 @@ impl<'a> Docking<'a> {
             settled: channel(),
             under_way: 0,
             problems: BTreeMap::new(),
-            tried_again: Instant::now(),
+            tried_again: (Instant::now(), TRY_AGAIN),
             safe: false,
         })
     }
@@ -185,8 +188,9 @@ impl<'a> Docking<'a> {
     /// Walks the card and plans what is new. What is known costs one look at the catalogue.
     fn look(&mut self) -> Result<u64> {
         self.progress.set_phase(Phase::Looking);
-        if self.tried_again.elapsed() >= TRY_AGAIN {
-            self.tried_again = Instant::now();
+        let (last, wait) = self.tried_again;
+        if last.elapsed() >= wait {
+            self.tried_again = (Instant::now(), (2 * wait).min(TRY_AGAIN_MOST));
             let (by, id) = (self.station.core.by(), self.id);
             self.station.core.catalog.write(move |tx| jobs::try_again_all(tx, &by, id))?;
         }
@@ -223,7 +227,13 @@ impl<'a> Docking<'a> {
         for job in self.station.core.catalog.read(|db| jobs::finishable_of(db, self.id))? {
             let (tell, progress) = (self.settled.0.clone(), Arc::clone(&self.progress));
             let ticket = move || Ticket::new(tell.clone(), job.id, Arc::clone(&progress));
-            self.under_way += finish_again(self.station, &job, &ticket)?;
+            let (now, _, why) = self.station.targets(job.size);
+            let sent = finish_again(self.station, &job, !now.is_empty(), &ticket)?;
+            if sent == 0 && now.is_empty() {
+                let path = show(OsStr::from_bytes(&job.source_path));
+                self.problems.insert(path, format!("it waits for its volume: {}", why.join("; ")));
+            }
+            self.under_way += sent;
         }
         self.take_outcomes(true)
     }
@@ -327,6 +337,9 @@ impl<'a> Docking<'a> {
                     .catalog
                     .write(move |tx| jobs::restart(tx, &by, id, size, mtime, &reason))?;
                 for target in &targets {
+                    if let Err(e) = target.volume.dir.remove(&layout::part(&job.recording)) {
+                        tracing::warn!("{e}");
+                    }
                     // Says "full" where it is; a failed one has said so itself.
                     target.volume.has_room(job.size);
                 }
@@ -377,7 +390,7 @@ impl<'a> Docking<'a> {
                 return Ok((now, owed));
             }
             let why = why.join("; ");
-            if !self.request.wait_for_room || !self.station.can_wait_for_room() {
+            if !self.request.wait_for_room {
                 return Err(Error::new(Kind::NoSpace, format!("no volume takes the next file: {why}"))
                     .next("make room or mend the volume, then dock again: it goes on where it stopped"));
             }
@@ -474,7 +487,9 @@ impl<'a> Docking<'a> {
             self.under_way -= 1;
         }
         // Taken while we looked again, after everything was archived: that is how stays should end.
-        let error = error.filter(|e| !(e.kind() == Kind::Vanished && self.safe));
+        let waits = || self.station.core.catalog.read(|db| jobs::unfinished(db, self.id));
+        let all_done = self.safe && waits().is_ok_and(|list| list.is_empty());
+        let error = error.filter(|e| !(e.kind() == Kind::Vanished && all_done));
         let (state, reason) = match error {
             None if self.problems.is_empty() => ("safe", None),
             None => ("attention", Some(self.what_is_wrong())),

@@ -6,6 +6,8 @@ pub mod copy;
 pub mod digests;
 pub mod docking;
 pub mod finish;
+pub mod finisher;
+pub mod place;
 pub mod plan;
 pub mod progress;
 pub mod recover;

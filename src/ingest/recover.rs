@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use super::digests::Values;
-use super::finish::{Finisher, Item, Outcome, Stage, Ticket, list_new};
+use super::finisher::{Finisher, Item, Outcome, Stage, Ticket};
+use super::place::list_new;
 use super::progress::Progress;
 use super::station::Station;
 use crate::archive::layout;
@@ -37,7 +38,7 @@ pub fn recover(station: &Station) -> Result<Recovered> {
     let mut waiting = 0;
     for job in core.catalog.read(jobs::finishable)? {
         let ticket = || Ticket::new(tell.clone(), job.id, Arc::new(Progress::default()));
-        waiting += finish_again(station, &job, &ticket)?;
+        waiting += finish_again(station, &job, false, &ticket)?;
     }
     drop(tell);
     for (job, outcome) in told.iter().take(waiting) {
@@ -57,14 +58,25 @@ pub fn recover(station: &Station) -> Result<Recovered> {
 }
 
 /// Hands a copy that no longer needs its card to the volumes that have it; the others drop out.
-/// Returns how many volumes will settle a ticket.
-pub fn finish_again(station: &Station, job: &Job, ticket: &dyn Fn() -> Ticket) -> Result<usize> {
+/// Returns how many volumes will settle a ticket. Where no volume that has it is here, it waits for
+/// one, unless `copy_anew` says that the card is here and can be copied elsewhere.
+pub fn finish_again(
+    station: &Station,
+    job: &Job,
+    copy_anew: bool,
+    ticket: &dyn Fn() -> Ticket,
+) -> Result<usize> {
     let mut sent = 0;
-    let values = Values {
-        sha256: job.sha256.as_deref().and_then(|h| h.try_into().ok()).unwrap_or_default(),
-        sm3: job.sm3.as_deref().and_then(|h| h.try_into().ok()),
-    };
+    let values = values(job);
     let targets = station.core.catalog.read(|db| jobs::targets(db, job.id))?;
+    // A disk that is not mounted yet may hold the only copy: `finish_on` goes on when it is opened.
+    let whole = |state: &str| matches!(state, "copied" | "verified");
+    let here = |(volume, state): &(String, String)| {
+        state == "placed" || (whole(state) && station.finisher_of(volume).is_some())
+    };
+    if !copy_anew && targets.iter().any(|(_, state)| whole(state)) && !targets.iter().any(here) {
+        return Ok(0);
+    }
     if targets.is_empty() {
         let (by, id, size, mtime) = (station.core.by(), job.id, job.size, job.mtime_ns);
         let reason = "no volume is known to hold it";
@@ -88,6 +100,39 @@ pub fn finish_again(station: &Station, job: &Job, ticket: &dyn Fn() -> Ticket) -
         }
     }
     Ok(sent)
+}
+
+/// Goes on with what a volume holds whole and has not brought to its place: it was away at the start.
+pub fn finish_on(station: &Station, finisher: &Finisher) -> Result<usize> {
+    let (tell, told) = channel();
+    let mut sent = 0;
+    for job in station.core.catalog.read(jobs::finishable)? {
+        let targets = station.core.catalog.read(|db| jobs::targets(db, job.id))?;
+        let stage = targets.iter().find(|(id, _)| *id == finisher.volume.id).map(|(_, state)| state.as_str());
+        let stage = match stage {
+            Some("copied") => Stage::Copied,
+            Some("verified") => Stage::Verified,
+            _ => continue,
+        };
+        let (ticket, values) =
+            (Ticket::new(tell.clone(), job.id, Arc::new(Progress::default())), values(&job));
+        finisher.submit(Item { job, values, stage, ticket });
+        sent += 1;
+    }
+    drop(tell);
+    for (job, outcome) in told {
+        if let Outcome::Failed(e) | Outcome::Again(e) = outcome {
+            tracing::warn!("job {job}: {e}");
+        }
+    }
+    Ok(sent)
+}
+
+fn values(job: &Job) -> Values {
+    Values {
+        sha256: job.sha256.as_deref().and_then(|h| h.try_into().ok()).unwrap_or_default(),
+        sm3: job.sm3.as_deref().and_then(|h| h.try_into().ok()),
+    }
 }
 
 fn drop_out(station: &Station, job: &Job, volume: &str, finisher: Option<&Finisher>) -> Result<()> {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::finish::{Finisher, list_new, set_aside};
+use super::finisher::Finisher;
+use super::place::{list_new, put_in_place};
 use super::station::Station;
 use crate::archive::layout;
 use crate::archive::read_back::{BLOCK, read_back};
@@ -98,8 +99,11 @@ fn copy_between(
     };
     loop {
         cancel.check()?;
-        let n = fs::read_at(&source, buf.bytes_mut(), offset)
-            .map_err(|e| Error::io("read", &from.volume.dir.join(path), e))?;
+        let n = fs::read_at(&source, buf.bytes_mut(), offset).map_err(|e| {
+            let e = Error::io("read", &from.volume.dir.join(path), e);
+            // The source's medium, not the goal's: what it does not give back is damaged.
+            if e.kind().is_medium() { Error::new(Kind::Integrity, e.what()) } else { e }
+        })?;
         let bytes = &buf.bytes()[..n];
         hash.update(bytes);
         output.write(&[bytes], offset).map_err(|e| full(Error::io("write", &dir.join(part), e)))?;
@@ -131,34 +135,18 @@ fn place(
     cancel: &Cancel,
 ) -> Result<()> {
     let (volume, dest) = (&goal.volume, Path::new(&owed.path));
-    let mut buf = AlignedBuf::new(BLOCK);
-    let mut check = |rel: &Path| {
-        let found = read_back(&volume.dir, rel, &mut buf, cancel, &|_| {})?;
-        if found.sha256[..] == recording.sha256[..] {
-            return Ok(found.how.word());
-        }
-        let what = format!("other bytes stand at {}", volume.dir.join(rel).display());
-        Err(Error::new(Kind::Integrity, what).next("check the disk that holds it"))
-    };
-    let mut how = check(part)?;
-    let dir = dest.parent().unwrap_or(Path::new(""));
-    volume.ensure_dirs(dir)?;
-    failpoint::hit("replicate.before-rename");
-    if !volume.dir.rename_new(part, dest)? {
-        match check(dest) {
-            Ok(word) => {
-                how = word;
-                volume.dir.remove(part)?;
-            }
-            Err(e) if e.kind() == Kind::Integrity => {
-                set_aside(&station.core, volume, &recording.id, dest, &e)?;
-                if !volume.dir.rename_new(part, dest)? {
-                    return Err(e);
-                }
-            }
-            Err(e) => return Err(e),
-        }
+    let found = read_back(&volume.dir, part, &mut AlignedBuf::new(BLOCK), cancel, &|_| {})?;
+    if found.sha256[..] != recording.sha256[..] {
+        let what = format!("other bytes stand at {}", volume.dir.join(part).display());
+        let e = Error::new(Kind::Integrity, what).next("check the disk that holds it");
+        // Tried again it would be copied whole again, every minute.
+        volume.mark_failed(e.what());
+        return Err(e);
     }
+    failpoint::hit("replicate.before-rename");
+    let there = put_in_place(&station.core, volume, &recording.id, dest, &recording.sha256, cancel)?;
+    let how = there.unwrap_or(found.how.word());
+    let dir = dest.parent().unwrap_or(Path::new(""));
     volume
         .dir
         .sync_dir(dir)

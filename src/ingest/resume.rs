@@ -6,7 +6,7 @@ use std::path::Path;
 use super::blocks::BLOCK;
 use super::copy::Start;
 use super::digests::Digests;
-use super::finish::Finisher;
+use super::finisher::Finisher;
 use crate::archive::layout;
 use crate::base::durable_fs::read_at;
 use crate::base::{Cancel, Error, Result};

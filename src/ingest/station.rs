@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use nix::fcntl::Flock;
 
 use super::blocks::Budget;
-use super::finish::Finisher;
-use crate::archive::volume::{State, Volume};
+use super::finisher::Finisher;
+use crate::archive::volume::Volume;
 use crate::base::clock::{Clock, rfc3339};
 use crate::base::config::{Config, VolumeConfig};
 use crate::base::durable_fs::Dir;
@@ -83,6 +83,8 @@ pub struct Station {
     settings: RwLock<Arc<Settings>>,
     id: String,
     slots: Mutex<BTreeMap<String, Slot>>,
+    /// Held while volumes are opened.
+    opening: Mutex<()>,
     /// Recorders in a stay, with where: two stays of one recorder would write the same files.
     here: Mutex<BTreeMap<String, PathBuf>>,
     /// Volume states as the catalogue has them: asked for with every file, changed once in a year.
@@ -108,6 +110,7 @@ impl Station {
             settings,
             id,
             slots: Mutex::default(),
+            opening: Mutex::default(),
             here: Mutex::default(),
             noted: Mutex::default(),
             _lock: lock,
@@ -126,21 +129,31 @@ impl Station {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    /// Opens the volumes that are configured and not open yet; notes those that cannot be.
-    pub fn open_volumes(&self) -> Result<()> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Opens the volumes that are configured and not open yet, and notes those that cannot be.
+    /// Returns those that are open now: they may hold copies that nobody has finished.
+    pub fn open_volumes(&self) -> Result<Vec<Arc<Finisher>>> {
+        let _alone = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = Vec::new();
         for config in &self.settings().config.volumes {
-            let open = slots.get(&config.name).is_some_and(|s| s.finisher.is_ok());
-            if !open {
-                let finisher = self.open_volume(config);
-                if let Err(e) = &finisher {
+            if self.slots().get(&config.name).is_some_and(|s| s.finisher.is_ok()) {
+                continue;
+            }
+            // A disk may hang while it is opened: nobody else waits for it.
+            let finisher = self.open_volume(config);
+            match &finisher {
+                Ok(finisher) => opened.push(Arc::clone(finisher)),
+                Err(e) => {
                     self.note_volume(&config.name, word_of(e), Some(e.what()))?;
                     tracing::warn!("volume {}: {e}", config.name);
                 }
-                slots.insert(config.name.clone(), Slot { config: config.clone(), finisher });
             }
+            self.slots().insert(config.name.clone(), Slot { config: config.clone(), finisher });
         }
-        Ok(())
+        Ok(opened)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_volume(&self, config: &VolumeConfig) -> Result<Arc<Finisher>> {
@@ -176,8 +189,7 @@ impl Station {
 
     /// The finishers of all open volumes.
     pub fn open_finishers(&self) -> Vec<Arc<Finisher>> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.values().filter_map(|s| s.finisher.as_ref().ok().cloned()).collect()
+        self.slots().values().filter_map(|s| s.finisher.as_ref().ok().cloned()).collect()
     }
 
     /// The finishers of an open volume by its id.
@@ -189,10 +201,11 @@ impl Station {
     /// that get their copy later, and what keeps the others from taking it.
     pub fn targets(&self, size: u64) -> (Vec<Arc<Finisher>>, Vec<String>, Vec<String>) {
         let (mut now, mut later, mut why) = (Vec::new(), Vec::new(), Vec::new());
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         for name in &self.settings().config.archive_to {
-            match slots.get(name).map(|s| &s.finisher) {
-                Some(Ok(f)) if f.volume.has_room(size) => now.push(Arc::clone(f)),
+            let slot =
+                self.slots().get(name).map(|s| s.finisher.as_ref().map_err(|e| e.what().to_owned()).cloned());
+            match slot {
+                Some(Ok(f)) if f.volume.has_room(size) => now.push(f),
                 Some(Ok(f)) => {
                     later.push(f.volume.id.clone());
                     why.push(format!(
@@ -203,7 +216,7 @@ impl Station {
                 Some(Err(e)) => {
                     let known = self.core.catalog.read(|db| volumes::id_of(db, name));
                     later.extend(known.ok().flatten());
-                    why.push(e.what().to_owned());
+                    why.push(e);
                 }
                 None => why.push(format!("volume {name} is not configured")),
             }
@@ -269,11 +282,6 @@ impl Station {
         for finisher in self.open_finishers() {
             finisher.stop();
         }
-    }
-
-    /// Whether every volume that is asked for has failed for good in this process.
-    pub fn can_wait_for_room(&self) -> bool {
-        self.open_finishers().iter().any(|f| !matches!(f.volume.state(), State::Failed(_)))
     }
 }
 
