@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::base::clock::SystemClock;
 use crate::base::config::{Config, Source};
 use crate::base::logging::{self, LogControl};
-use crate::base::{Cancel, Error, Kind, Result, memory};
+use crate::base::{Cancel, Error, Kind, Result, process};
 use crate::ingest::aftercare::Aftercare;
 use crate::ingest::recover::{finish_on, recover};
 use crate::ingest::replicate::pay_owed;
@@ -33,7 +33,7 @@ const TIDY: Duration = Duration::from_secs(60);
 /// # Errors
 /// Whatever keeps it from starting; once it says that it is ready it ends without.
 pub fn run(source: &Source) -> Result<()> {
-    memory::stay_small();
+    process::stay_small();
     let config = source.load()?;
     let log = logging::start(&config.log);
     let data = config.data.clone();

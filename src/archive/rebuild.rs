@@ -74,7 +74,14 @@ fn records(
         }
     };
     let (mut copies, mut bytes) = (0, 0);
-    for (n, line) in BufReader::new(volume.dir.open_read(path)?).split(b'\n').enumerate() {
+    let file = match volume.dir.open_read(path) {
+        Ok(file) => file,
+        Err(e) => {
+            problem(e.what().to_owned());
+            return Ok(());
+        }
+    };
+    for (n, line) in BufReader::new(file).split(b'\n').enumerate() {
         cancel.check()?;
         let line = line.map_err(|e| Error::io("read", &volume.dir.join(path), e))?;
         let parsed: Option<Line> = serde_json::from_slice(&line).ok();

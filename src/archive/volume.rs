@@ -267,10 +267,11 @@ impl Volume {
     /// Notes a failed sync, after which the volume takes no more: the kernel may have dropped what it
     /// could not write, and a later sync would not say so again.
     pub fn note_sync_failure(&self, e: Error) -> Error {
-        if e.kind() == Kind::NoSpace {
-            self.mark_full(0);
-        } else {
-            self.mark_failed(e.what());
+        match e.kind() {
+            Kind::NoSpace => self.mark_full(0),
+            // Nothing was synced, and nothing failed to be: this process has too much open.
+            Kind::Io(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => {}
+            _ => self.mark_failed(e.what()),
         }
         e
     }

@@ -93,7 +93,9 @@ impl Dir {
     /// Opens for reading.
     pub fn open_read(&self, rel: &Path) -> Result<File> {
         failpoint::io(Op::Read)
-            .and_then(|()| self.openat(rel, OFlag::O_RDONLY, 0))
+            .and_then(|()| self.openat(rel, OFlag::O_RDONLY | OFlag::O_NONBLOCK, 0))
+            // A FIFO in a file's place would be waited for without end.
+            .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(Errno::EINVAL.into()) })
             .map_err(self.fail("open", rel))
     }
 

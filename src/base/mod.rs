@@ -9,7 +9,7 @@ pub mod error;
 pub mod failpoint;
 pub mod ids;
 pub mod logging;
-pub mod memory;
+pub mod process;
 pub mod text;
 pub mod zh;
 

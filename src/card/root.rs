@@ -62,7 +62,8 @@ impl Card {
             // An empty listing has at least `.`: an error is the device's.
             Ok(same && Dir::from_fd(fd)?.iter().next().transpose()?.is_some())
         };
-        look().unwrap_or(false)
+        // Out of handles or memory, we cannot tell; the card has not gone for that.
+        look().unwrap_or_else(|e| matches!(e, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
     }
 
     /// Opens a file for reading; `path` is relative to the card and may be of any depth.

@@ -78,5 +78,5 @@ pub fn integrity(db: &Connection) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Integrity, format!("the catalogue is damaged: {said}"))
-        .next("put it aside and restore the last `docket backup`, or make a new one with `docket rebuild`"))
+        .next("put it aside with its -wal and -shm (do not delete them) and restore the last `docket backup`, or make a new one with `docket rebuild`"))
 }

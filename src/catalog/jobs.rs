@@ -266,6 +266,19 @@ pub fn targets(db: &Connection, id: i64) -> Result<Vec<(String, String)>> {
     Ok(query.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Sends a job to another place.
+pub fn set_dest(tx: &Connection, id: i64, dest: &str) -> Result<()> {
+    tx.prepare_cached("UPDATE job SET dest = ?2 WHERE id = ?1")?.execute(params![id, dest])?;
+    Ok(())
+}
+
+/// Writes down that an interrupted copy goes on behind the first `offset` bytes, which were read then.
+pub fn resumed(tx: &Connection, by: &By, recording: &str, offset: u64) -> Result<()> {
+    let details = json!({ "offset": offset });
+    log::append(tx, &by.entry("recording.resumed", object(recording), details))?;
+    Ok(())
+}
+
 /// Begins copying: names the volumes written to now and those that get their copy later. Those of
 /// an earlier try that are neither get it later too: nobody would ever finish theirs.
 pub fn begin_copy(tx: &Connection, id: i64, writing: &[String], owed: &[String]) -> Result<()> {
@@ -455,6 +468,8 @@ pub enum SameBytes {
     UnderWay,
     /// They are archived, as this recording.
     Archived(String),
+    /// A recording has them, but no good copy of it is left; its originals lie here.
+    Lost(String),
 }
 
 /// Looks for the bytes of a job among what its recorder has brought already. Empty files have none.
@@ -462,15 +477,23 @@ pub fn same_bytes(db: &Connection, job: &Job, sha256: &[u8]) -> Result<SameBytes
     if job.size == 0 {
         return Ok(SameBytes::No);
     }
-    if let Some(of) = recordings::by_content(db, &job.recorder, sha256, job.size)? {
-        return Ok(SameBytes::Archived(of));
+    let of = recordings::by_content(db, &job.recorder, sha256, job.size)?;
+    if let Some(of) = &of
+        && recordings::has_good_copy(db, of)?
+    {
+        return Ok(SameBytes::Archived(of.clone()));
     }
     let mut query = db.prepare_cached(
         "SELECT 1 FROM job WHERE recorder = ?1 AND sha256 = ?2 AND size = ?3 AND id <> ?4
            AND state IN ('copied', 'verified')",
     )?;
     let twin = query.exists(params![job.recorder, sha256, job.size.cast_signed(), job.id])?;
-    Ok(if twin { SameBytes::UnderWay } else { SameBytes::No })
+    if twin {
+        return Ok(SameBytes::UnderWay);
+    }
+    let Some(of) = of else { return Ok(SameBytes::No) };
+    let place = recordings::copies(db, &of)?.into_iter().next().map(|c| c.path);
+    Ok(SameBytes::Lost(place.unwrap_or_else(|| job.dest.clone())))
 }
 
 fn remove(tx: &Connection, id: i64) -> Result<()> {

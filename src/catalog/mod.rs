@@ -211,7 +211,7 @@ fn newer(path: &Path) -> Error {
 
 fn damaged(path: &Path, why: &str) -> Error {
     Error::new(Kind::Integrity, format!("the catalogue {} is damaged: {why}", path.display())).next(
-        "put it aside (do not delete it) and restore the last `docket backup`, or make a new one with `docket rebuild`",
+        "put it aside with its -wal and -shm (do not delete them) and restore the last `docket backup`, or make a new one with `docket rebuild`",
     )
 }
 

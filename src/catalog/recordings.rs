@@ -162,7 +162,17 @@ pub fn rebuild(tx: &Connection, by: &By, r: &Recording, c: &Copy) -> Result<bool
     {
         return Ok(false);
     }
-    if !tx.prepare_cached("SELECT 1 FROM recording WHERE id = ?1")?.exists([&r.id])? {
+    let known: Option<(String, Vec<u8>, i64)> = tx
+        .prepare_cached("SELECT recorder, sha256, size FROM recording WHERE id = ?1")?
+        .query_row([&r.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    if let Some(known) = &known
+        && *known != (r.recorder.clone(), r.sha256.clone(), r.size.cast_signed())
+    {
+        return Err(Error::new(Kind::Integrity, "another manifest names other bytes for this recording")
+            .next("keep both volumes as they are; look at both files, and at who could write to them"));
+    }
+    if known.is_none() {
         tx.execute(
             "INSERT OR IGNORE INTO recorder (id, first_seen_at, last_seen_at) VALUES (?1, ?2, ?2)",
             params![r.recorder, r.archived_at],
@@ -181,6 +191,11 @@ pub fn rebuild(tx: &Connection, by: &By, r: &Recording, c: &Copy) -> Result<bool
 pub(super) fn insert_from_job(tx: &Connection, by: &By, job: &Job) -> Result<()> {
     let at = to_ms(by.at);
     let sha256 = job.sha256.clone().unwrap_or_default();
+    if let Some(of) = by_content(tx, &job.recorder, &sha256, job.size)?
+        && !has_good_copy(tx, &of)?
+    {
+        return restore_from_job(tx, by, job, &of);
+    }
     let row = Recording {
         id: job.recording.clone(),
         recorder: job.recorder.clone(),
@@ -214,6 +229,35 @@ pub(super) fn insert_from_job(tx: &Connection, by: &By, job: &Job) -> Result<()>
     Ok(())
 }
 
+/// Gives a recording that has no good copy left the bytes that its card still had.
+fn restore_from_job(tx: &Connection, by: &By, job: &Job, of: &str) -> Result<()> {
+    let at = to_ms(by.at);
+    tx.prepare_cached(
+        "INSERT INTO copy (recording, volume, path, state, verified_at, how)
+         SELECT ?1, volume, ?2, 'archived', ?3, how FROM job_target WHERE job = ?4 AND state = 'placed'
+         ON CONFLICT (recording, volume) DO UPDATE SET path = excluded.path, state = 'archived',
+           verified_at = excluded.verified_at, how = excluded.how, listed = 0",
+    )?
+    .execute(params![of, job.dest, at, job.id])?;
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO copy (recording, volume, path, state)
+         SELECT ?1, volume, ?2, 'owed' FROM job_target WHERE job = ?3 AND state = 'owed'",
+    )?
+    .execute(params![of, job.dest, job.id])?;
+    tx.prepare_cached("UPDATE recording SET state = 'archived' WHERE id = ?1")?.execute([of])?;
+    note_source(tx, &job.recorder, &job.source_path, job.size, job.mtime_ns, of, job.docking)?;
+    let details = json!({ "path": job.dest, "size": job.size, "job": job.recording,
+        "sha256": hex(job.sha256.as_deref().unwrap_or_default()) });
+    log::append(tx, &by.entry("recording.restored", format!("recording:{of}"), details))?;
+    Ok(())
+}
+
+/// Whether a copy of it is archived somewhere.
+pub fn has_good_copy(db: &Connection, id: &str) -> Result<bool> {
+    let mut query = db.prepare_cached("SELECT 1 FROM copy WHERE recording = ?1 AND state = 'archived'")?;
+    Ok(query.exists([id])?)
+}
+
 /// Notes a source file by which a recording will be recognised.
 pub fn note_source(
     tx: &Connection,
@@ -232,7 +276,8 @@ pub fn note_source(
     Ok(())
 }
 
-/// The recording a source file is known by: same recorder, path, size and time.
+/// The recording a source file is known by: same recorder, path, size and time. One that has no good
+/// copy left is not known: the card may hold its last bytes.
 pub fn known(
     db: &Connection,
     recorder: &str,
@@ -242,7 +287,9 @@ pub fn known(
 ) -> Result<Option<String>> {
     Ok(db
         .prepare_cached(
-            "SELECT recording FROM source_file WHERE recorder = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4",
+            "SELECT recording FROM source_file s
+             WHERE recorder = ?1 AND path = ?2 AND size = ?3 AND mtime_ns = ?4
+               AND EXISTS (SELECT 1 FROM copy c WHERE c.recording = s.recording AND c.state = 'archived')",
         )?
         .query_row(params![recorder, path, size.cast_signed(), mtime_ns], |r| r.get(0))
         .optional()?)

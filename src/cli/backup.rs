@@ -11,8 +11,9 @@ use crate::catalog::backup::backup;
 /// Copy the catalogue to a new file while the station works, and check the copy
 ///
 /// The copy is opened again, its integrity and the whole custody chain are checked. Keep it on another
-/// machine, with the head that is printed. To restore: stop the daemon, put the file in the data
-/// directory as catalog.sqlite, run `docket fsck`.
+/// machine, with the head that is printed. To restore: stop the daemon, move catalog.sqlite,
+/// catalog.sqlite-wal and catalog.sqlite-shm aside (a log that stays would be played onto the backup),
+/// put the file in the data directory as catalog.sqlite, run `docket fsck`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The file to write; it must not exist

@@ -147,6 +147,8 @@ pub fn action(word: &str) -> &str {
         "recording.failed" => "采集失败",
         "recording.quarantined" => "隔离",
         "recording.restarted" => "重新采集",
+        "recording.resumed" => "续传",
+        "recording.restored" => "由存储卡补回",
         "recording.retry" => "待重试",
         "recording.copy" => "副本状态变更",
         "file.quarantined" => "文件隔离",

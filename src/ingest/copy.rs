@@ -152,6 +152,9 @@ impl Copier {
         };
         tell(&|| Command::Begin(Arc::clone(&running), start.offset));
         fs::read_once(source);
+        // Who sets size and modification time back cannot set the time of that change.
+        let changed_at = |m: &std::fs::Metadata| (m.ctime(), m.ctime_nsec());
+        let began = source.metadata().map(|m| changed_at(&m)).ok();
         let Start { mut offset, mut digests } = start;
         let (mut journaled, mut goes_on) = (offset, false);
         let checkpoint = |offset, digests: &Digests| {
@@ -215,15 +218,15 @@ impl Copier {
         // Step 4: a source that is not as it was planned must not be taken for whole.
         let meta =
             source.metadata().map_err(|e| Error::new(Kind::of_io(&e), format!("cannot look again: {e}")));
-        let (size, mtime_ns) = match meta {
-            Ok(meta) => (meta.size(), mtime_ns(&meta)),
+        let (size, mtime_ns, same) = match meta {
+            Ok(meta) => (meta.size(), mtime_ns(&meta), began == Some(changed_at(&meta))),
             Err(e) => {
                 tell(&|| Command::Abandon);
                 self.drain();
                 return Ok(Copied::Unreadable(e));
             }
         };
-        if size != job.size || mtime_ns != job.mtime_ns {
+        if !same || size != job.size || mtime_ns != job.mtime_ns {
             tell(&|| Command::Abandon);
             self.drain();
             return Ok(Copied::Changed { size, mtime_ns });

@@ -33,6 +33,8 @@ const PAGE: u32 = 256;
 /// the time doubles up to a day.
 const TRY_AGAIN: Duration = Duration::from_secs(600);
 const TRY_AGAIN_MOST: Duration = Duration::from_secs(86_400);
+/// Files that may still be written to are looked at again after this at most.
+const REST: Duration = Duration::from_secs(2);
 /// How often a volume without room is looked at again.
 const ROOM_CHECK: Duration = Duration::from_secs(2);
 
@@ -175,14 +177,18 @@ impl<'a> Docking<'a> {
     pub fn look_and_copy(&mut self) -> Result<bool> {
         self.problems.clear();
         self.progress.count(|c| c.failed = 0);
-        let new = self.look()?;
-        if new > 0 {
-            self.safe = false;
+        let mut new = false;
+        // Until a look finds nothing to do: what came or changed during the copying is not safe yet.
+        while self.look()? > 0 {
+            (new, self.safe) = (true, false);
             self.set_state("copying", None)?;
-            self.copy()?;
+            if let Some(rest) = self.copy()? {
+                self.cancel.sleep(rest);
+                self.cancel.check()?;
+            }
         }
         self.finish()?;
-        Ok(new > 0)
+        Ok(new)
     }
 
     /// Walks the card and plans what is new. What is known costs one look at the catalogue.
@@ -211,8 +217,9 @@ impl<'a> Docking<'a> {
         self.progress.count(|c| (c.known, c.left) = (known, left_out));
         self.finish_left_over()?;
         for (path, why) in self.station.core.catalog.read(|db| jobs::given_up(db, self.id))? {
-            self.progress.count(|c| c.failed += 1);
-            self.problems.insert(show(OsStr::from_bytes(&path)), why);
+            if self.problems.insert(show(OsStr::from_bytes(&path)), why).is_none() {
+                self.progress.count(|c| c.failed += 1);
+            }
         }
         let (files, bytes) = self.station.core.catalog.read(|db| jobs::waiting_totals(db, self.id))?;
         let done = self.progress.counts();
@@ -238,8 +245,9 @@ impl<'a> Docking<'a> {
         self.take_outcomes(true)
     }
 
-    /// Copies everything that waits, pass after pass, until nothing is left to try.
-    fn copy(&mut self) -> Result<()> {
+    /// Copies everything that waits, pass after pass, until nothing is left to try but files that may
+    /// still be written to; returns how long to leave those alone.
+    fn copy(&mut self) -> Result<Option<Duration>> {
         let settle = i64::try_from(self.settings.config.settle_seconds).unwrap_or(0);
         loop {
             let (mut after, mut any, mut at_rest_in) = (0, false, None::<i64>);
@@ -262,16 +270,8 @@ impl<'a> Docking<'a> {
                 }
             }
             self.wait_for_archive()?;
-            match at_rest_in {
-                Some(ms) if !any => {
-                    self.cancel.sleep(Duration::from_millis(ms.unsigned_abs().min(1000)));
-                    self.cancel.check()?;
-                    if !self.planner.card.present() {
-                        return Err(self.vanished());
-                    }
-                }
-                None if !any => return Ok(()),
-                _ => {}
+            if !any {
+                return Ok(at_rest_in.map(|ms| Duration::from_millis(ms.unsigned_abs()).min(REST)));
             }
         }
     }
@@ -315,8 +315,12 @@ impl<'a> Docking<'a> {
         self.progress.read(start.offset);
         let writing: Vec<String> = targets.iter().map(|f| f.volume.id.clone()).collect();
         let (id, kept) = (job.id, start.offset);
+        let (by, recording) = (self.station.core.by(), job.recording.clone());
         self.station.core.catalog.post_idly(move |tx| {
             jobs::cut_journal(tx, id, kept)?;
+            if kept > 0 {
+                jobs::resumed(tx, &by, &recording, kept)?;
+            }
             jobs::begin_copy(tx, id, &writing, &owed)
         });
         let (tell, progress) = (self.settled.0.clone(), Arc::clone(&self.progress));
@@ -420,14 +424,20 @@ impl<'a> Docking<'a> {
                 },
             };
             self.under_way -= 1;
+            if matches!(outcome, Outcome::Archived | Outcome::Duplicate)
+                && self.problems.remove(&format!("job {job}")).is_some()
+            {
+                self.progress.count(|c| c.failed -= 1);
+            }
             match outcome {
                 Outcome::Archived => self.progress.count(|c| c.archived += 1),
                 Outcome::Duplicate => self.progress.count(|c| c.duplicates += 1),
                 Outcome::OthersGoOn => {}
                 Outcome::Again(e) => tracing::warn!("job {job} is copied again: {e}"),
                 Outcome::Failed(e) => {
-                    self.progress.count(|c| c.failed += 1);
-                    self.problems.insert(format!("job {job}"), e.what().to_owned());
+                    if self.problems.insert(format!("job {job}"), e.what().to_owned()).is_none() {
+                        self.progress.count(|c| c.failed += 1);
+                    }
                     // With a catalogue that refuses, going on would only repeat it.
                     if e.kind() == Kind::Catalog {
                         return Err(e);
@@ -450,6 +460,7 @@ impl<'a> Docking<'a> {
     fn finish(&mut self) -> Result<()> {
         self.wait_for_archive()?;
         self.progress.set_current("");
+        self.station.note_volume_states()?;
         // The catalogue has the last word: nothing is safe by having been forgotten.
         for (path, state) in self.station.core.catalog.read(|db| jobs::unfinished(db, self.id))? {
             let path = show(OsStr::from_bytes(&path));

@@ -121,7 +121,10 @@ impl Work {
                 // In one transaction: bytes that are archived between asking and claiming them
                 // would be archived twice.
                 known.push(jobs::same_bytes(tx, job, &values.sha256)?);
-                if let Some(SameBytes::No) = known.last() {
+                if let Some(SameBytes::Lost(place)) = known.last() {
+                    jobs::set_dest(tx, job.id, place)?;
+                }
+                if let Some(SameBytes::No | SameBytes::Lost(_)) = known.last() {
                     let sm3 = values.sm3.as_ref().map(|h| &h[..]);
                     jobs::copied(tx, &by, job, (&id, &name), &values.sha256, sm3)?;
                 }
@@ -132,9 +135,14 @@ impl Work {
         match done {
             Ok(known) => {
                 let mut go_on = Vec::new();
-                for (item, known) in synced.into_iter().zip(known) {
+                for (mut item, known) in synced.into_iter().zip(known) {
                     match known {
                         SameBytes::No => go_on.push(item),
+                        // The card brings back what the archive has lost.
+                        SameBytes::Lost(place) => {
+                            item.job.dest = place;
+                            go_on.push(item);
+                        }
                         SameBytes::Archived(of) => self.end_duplicate(item, of),
                         // A part that stays would be nobody's once another volume ends the job.
                         SameBytes::UnderWay => {

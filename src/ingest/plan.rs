@@ -193,15 +193,16 @@ impl Planner<'_> {
 /// What the catalogue knows of a file on a card.
 fn known(db: &Connection, recorder: &str, path: &Path, size: u64, mtime_ns: i64) -> Result<Known> {
     let raw = path.as_os_str().as_bytes();
-    if let Some(recording) = recordings::known(db, recorder, raw, size, mtime_ns)? {
-        return Ok(Known::Archived { recording });
-    }
+    // Work under way first: a file in doubt can be known and be copied anew.
     if let Some(job) = jobs::open_of(db, recorder, raw)? {
         // Where nothing of it is kept, copying takes the file as it is then.
         let kept =
             matches!(job.state.as_str(), "copied" | "verified") || !jobs::journal_of(db, job.id)?.is_empty();
         let same = !kept || (job.size == size && job.mtime_ns == mtime_ns);
         return Ok(if same { Known::Unfinished { job: job.id } } else { Known::Replaced { job: job.id } });
+    }
+    if let Some(recording) = recordings::known(db, recorder, raw, size, mtime_ns)? {
+        return Ok(Known::Archived { recording });
     }
     Ok(match recordings::same_name(db, recorder, raw)? {
         Some(recording) => Known::SameNameOtherContent { recording },

@@ -15,7 +15,7 @@ use crate::base::clock::{Clock, rfc3339};
 use crate::base::config::{Config, VolumeConfig};
 use crate::base::durable_fs::Dir;
 use crate::base::text::{bytes, show};
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kind, Result, process};
 use crate::card::profile::Profiles;
 use crate::catalog::dockings::By;
 use crate::catalog::{Catalog, Connection, dockings, volumes};
@@ -99,6 +99,7 @@ impl Station {
     /// [`Kind::Busy`] while another docket writes to it; whatever opening the catalogue says.
     /// A volume that cannot be opened is no error here: it is noted, and its copies are owed.
     pub fn open(config: Config, clock: Arc<dyn Clock>, actor: String) -> Result<Self> {
+        process::open_many_files();
         let lock = lock(&config.data)?;
         let catalog = Catalog::open(&config.data.join(CATALOG))?;
         let settings = RwLock::new(Arc::new(Settings::load(config)?));

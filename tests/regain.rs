@@ -1,0 +1,126 @@
+//! A card may hold the last bytes of what the archive has lost, or more than it held when the copying
+//! began: "safe to take" must not be said of either too early.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::crash::ONE_VOLUME;
+use common::daemon::{Daemon, dock, wait_for_docking};
+use common::tools::{expect_exit, flip, json_of, until};
+use common::{Station, content, put};
+
+fn archived(station: &Station) -> (PathBuf, PathBuf) {
+    let card = station.card("REC01");
+    put(card.join("DCIM/a.mp4"), &content(1, 300_000));
+    put(card.join("DCIM/b.mp4"), &content(2, 5_000));
+    station.ok(&["ingest", card.to_str().unwrap()]);
+    let original = |name: &str| {
+        let all = station.json(&["recordings", "--json"]);
+        let one = all.as_array().unwrap().iter().find(|r| r["source_path"] == name).unwrap();
+        PathBuf::from(one["path"].as_str().unwrap())
+    };
+    (card, original("DCIM/a.mp4"))
+}
+
+fn is_whole_again(station: &Station, card: &std::path::Path, original: &std::path::Path) {
+    let summary = station.json(&["ingest", "--json", card.to_str().unwrap()]);
+    assert_eq!((&summary["archived"], &summary["failed"]), (&1.into(), &0.into()), "{summary}");
+    assert!(std::fs::read(original).unwrap() == content(1, 300_000), "not in its place again");
+    assert_eq!(station.check().hashes.len(), 2, "one recording for each content");
+    station.ok(&["verify", "--all"]);
+    station.ok(&["fsck", "--depth", "bytes"]);
+    station.ok(&["rebuild", "--help"]);
+}
+
+#[test]
+fn a_missing_original_is_brought_back_by_its_card() {
+    let station = Station::new();
+    let (card, original) = archived(&station);
+    std::fs::remove_file(&original).unwrap();
+    expect_exit(&station.run(&["verify", "--all"]), 3, &[]);
+    is_whole_again(&station, &card, &original);
+}
+
+#[test]
+fn a_damaged_original_is_set_aside_and_brought_back_under_whatever_name() {
+    let station = Station::new();
+    let (card, original) = archived(&station);
+    flip(&original, 1000);
+    expect_exit(&station.run(&["verify", "--all"]), 3, &[]);
+    std::fs::rename(card.join("DCIM/a.mp4"), card.join("DCIM/renamed.mp4")).unwrap();
+    is_whole_again(&station, &card, &original);
+    assert_eq!(station.check().quarantined, 1, "the damaged bytes are kept");
+}
+
+/// A file in doubt is planned anew though it is known; its job goes on, and holds nothing else up.
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_interrupted_copy_of_a_file_in_doubt_goes_on() {
+    let station = Station::new();
+    let card = station.card("REC01");
+    let reset = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_451_606_400);
+    let put_reset = |seed| {
+        put(card.join("a.mp4"), &content(seed, 3_000_000));
+        let file = std::fs::File::options().append(true).open(card.join("a.mp4")).unwrap();
+        file.set_modified(reset).unwrap();
+    };
+    let ask = ["ingest", "--json", card.to_str().unwrap()];
+    put_reset(1);
+    station.ok(&ask);
+    put_reset(2);
+    put(card.join("z.mp4"), &content(3, 1000));
+    let out = station.command(&ask).env("DOCKET_FAILPOINT", "copy.block:5").output().unwrap();
+    assert!(!out.status.success());
+    station.ok(&ask);
+    assert_eq!(station.check().hashes.len(), 3);
+}
+
+/// What comes while the copying goes on is archived before the card is called safe.
+#[test]
+fn a_file_that_comes_during_the_copying_is_archived_before_safe_is_said() {
+    let station = Station::with_config(ONE_VOLUME);
+    let card = station.card("REC01");
+    for i in 0..40 {
+        put(card.join(format!("DCIM/{i}.mp4")), &content(i, 2_000_000));
+    }
+    let daemon = Daemon::start(&station);
+    let card = dock(&station, &card);
+    let under_way = "SELECT count(*) FROM recording WHERE source_path = CAST('DCIM/0.mp4' AS BLOB)";
+    until("the first recording", || (station.number(under_way) == 1).then_some(()));
+    put(card.join("DCIM/late.mp4"), &content(99, 1000));
+    wait_for_docking(&station, "REC01", "safe");
+    let late = "SELECT count(*) FROM recording r, docking d WHERE r.archived_at <= d.safe_at
+        AND r.source_path = CAST('DCIM/late.mp4' AS BLOB)";
+    assert_eq!(station.number(late), 1, "safe was said before it was archived");
+    daemon.stop();
+    station.check();
+}
+
+/// Two volumes whose manifests tell different stories of one recording are a matter for a person.
+#[test]
+fn rebuild_takes_no_other_bytes_for_a_recording_it_knows() {
+    let two = common::crash::TWO_VOLUMES;
+    let station = Station::with_config(two);
+    let card = station.card("REC01");
+    put(card.join("a.mp4"), &content(1, 1000));
+    station.ok(&["ingest", card.to_str().unwrap()]);
+    let second = common::files(&station.second());
+    let original = second.iter().find(|p| p.to_str().unwrap().ends_with("_a.mp4")).unwrap();
+    flip(original, 10);
+    let (old, new) = (common::sha256(&content(1, 1000)), common::sha256(&std::fs::read(original).unwrap()));
+    for name in ["SHA256SUMS", "recordings.jsonl"] {
+        let path = original.with_file_name(name);
+        let text = std::fs::read_to_string(&path).unwrap().replace(&old, &new);
+        std::fs::write(&path, text).unwrap();
+    }
+    for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        let _ = std::fs::remove_file(station.data().join(name));
+    }
+    let out = station.run(&["rebuild", "--json"]);
+    expect_exit(&out, 3, &[]);
+    let problems = json_of(&out)["problems"].to_string();
+    assert!(problems.contains("names other bytes"), "{problems}");
+    station.check_all();
+}
