@@ -4,8 +4,9 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := build-essential pkg-config libclang-dev libavcodec-dev libavformat-dev libavutil-dev \
 	libavfilter-dev libswscale-dev libswresample-dev
-# For small file systems of their own; tests that need root or a mount say so and are left out without.
-TEST_PACKAGES := e2fsprogs xfsprogs
+# For small file systems of their own. Tests that need root or a mount say so and are left out without; where
+# the environment has CI set, they fail.
+TEST_PACKAGES := e2fsprogs xfsprogs mount
 
 .PHONY: demo build test deny system test-system clean
 
@@ -57,7 +58,7 @@ system:
 		  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; }
 
 test-system:
-	@ls /usr/sbin/mkfs.ext4 /usr/sbin/mkfs.xfs >/dev/null 2>&1 || \
+	@ls /usr/sbin/mkfs.ext4 /usr/sbin/mkfs.xfs /usr/bin/mount /usr/bin/findmnt >/dev/null 2>&1 || \
 		{ echo "installing system packages: $(TEST_PACKAGES)"; \
 		  $(SUDO) apt-get update -qq && \
 		  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null; }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use common::seen::sha256sum_agrees;
-use common::tools::{Mount, expect_exit, is_root, json_of, texts};
+use common::tools::{Mount, expect_exit, is_root, json_of, skipped, texts};
 use common::{Station, content, put, sha256};
 use docket::base::text::unshow;
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -51,7 +51,7 @@ fn what_is_no_regular_file_is_left_and_named() {
     let device = mknod(&card.join("zero.mp4"), SFlag::S_IFCHR, Mode::S_IRWXU, nix::sys::stat::makedev(1, 5));
     match device {
         Ok(()) => expected.push(("zero.mp4", "a device: not a file")),
-        Err(e) => eprintln!("skipped: no device node here: {e}"),
+        Err(e) => skipped(&format!("no device node may be made here: {e}")),
     }
     let summary = station.ingest_ends(&card, 0);
     assert_eq!((&summary["archived"], &summary["left"]), (&1.into(), &expected.len().into()));
@@ -302,7 +302,7 @@ fn a_file_larger_than_every_volume_stops_only_itself() {
     let huge = std::fs::File::create(card.join("huge.mp4")).unwrap();
     // ext4 holds 16 TiB in a file; some file systems less.
     if huge.set_len(1 << 43).is_err() {
-        eprintln!("skipped: no sparse file of 8 TiB here");
+        eprintln!("left out: this file system holds no sparse file of 8 TiB");
         return;
     }
     huge.set_modified(std::time::SystemTime::UNIX_EPOCH + OLD).unwrap();

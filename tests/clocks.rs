@@ -58,7 +58,7 @@ fn files_of_any_time_are_archived_once_and_keep_it() {
         if stamp(&path, seconds) {
             set.push((format!("v{i:02}.mp4"), seconds));
         } else {
-            eprintln!("skipped: this file system holds no time {seconds}");
+            eprintln!("left out: this file system holds no time {seconds}");
             std::fs::remove_file(path).unwrap();
         }
     }

@@ -100,7 +100,7 @@ impl Growing {
     }
 }
 
-/// How long an undisturbed ingest of such a card takes at best: kills are spread over it.
+/// How long an ingest of such a card takes when nobody kills it: kills are spread over it at first.
 fn calibrate(config: &str) -> Duration {
     let run = || {
         let station = Station::with_config(config);
@@ -120,9 +120,9 @@ fn within(rng: &mut Rng, from: Duration, to: Duration) -> Duration {
 
 fn kill_ingests(config: &str, kills: u64, seed: u64) {
     let mut rng = Rng(seed);
-    let whole = calibrate(config);
-    // Runs that have less to do, or a machine that has less to do, want their kills earlier.
-    let mut range = whole;
+    // As far as a run lasts: what is killed may have lasted longer, what has ended was too short. This settles
+    // where some nine of ten runs are killed, however busy the machine is meanwhile.
+    let mut range = calibrate(config);
     let (mut killed, mut runs) = (0, 0);
     while killed < kills {
         let station = Station::with_config(config);
@@ -134,7 +134,7 @@ fn kill_ingests(config: &str, kills: u64, seed: u64) {
                 let _trying = Trying(format!("seed {seed}, run {runs}, to be killed after {delay:?}"));
                 runs += 1;
                 let ended = !killed_after(station.ingest(&growing.card.path), delay);
-                range = if ended { range.mul_f64(0.8) } else { whole.min(range.mul_f64(1.1)) };
+                range = range.mul_f64(if ended { 0.8 } else { 1.03 });
                 killed += u64::from(!ended);
                 station.check_all();
                 station.fsck_is_clean("names");
@@ -152,7 +152,11 @@ fn kill_ingests(config: &str, kills: u64, seed: u64) {
                 growing.fill();
             }
         }
-        assert!(runs < 8 * kills + 16, "only {killed} of {runs} runs were killed: {whole:?} is no measure");
+        // Only a program that cannot be killed comes so far: delays have gone to nothing long before.
+        assert!(
+            runs < 50 * kills + 200,
+            "only {killed} of {runs} runs were killed, the last within {range:?}"
+        );
     }
 }
 

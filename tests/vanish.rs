@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use common::crash::{Card, Rng, Trying};
@@ -30,14 +30,15 @@ fn count(station: &Station, sql: &str) -> i64 {
     station.db().query_row(sql, [], |r| r.get(0)).unwrap()
 }
 
-/// Docks the card, takes it when `taken` says so, docks it again.
-fn take_and_dock_again(name: &str, take: impl Fn(&Station, &Path, &Card)) {
-    let _trying = Trying(name.to_owned());
+/// Docks the card, takes it as soon as this statement counts something, docks it again.
+fn take_and_dock_again(moment: &str, sql: &str) {
+    let _trying = Trying(format!("taken at {moment}"));
     let station = Station::with("rescan_seconds = 1\n");
     let card = card(&station);
     let daemon = Daemon::start(&station);
     let place = dock(&station, &card.path);
-    take(&station, &place, &card);
+    until(moment, || (count(&station, sql) > 0).then_some(()));
+    std::fs::rename(place, &card.path).unwrap();
     until("the end of the stay", || (count(&station, OPEN) == 0).then_some(()));
     let (state, reason) = docking_of(&station, "REC01").unwrap();
     assert!(["vanished", "safe"].contains(&state.as_str()), "{state}: {reason:?}");
@@ -55,35 +56,23 @@ const OPEN: &str = "SELECT count(*) FROM docking WHERE ended_at IS NULL";
 
 #[test]
 fn while_it_is_being_looked_at() {
-    take_and_dock_again("looking", |station, place, card| {
-        until("the stay", || (count(station, "SELECT count(*) FROM docking") > 0).then_some(()));
-        std::fs::rename(place, &card.path).unwrap();
-    });
+    take_and_dock_again("the stay", "SELECT count(*) FROM docking");
 }
 
 #[test]
 fn while_small_files_are_copied() {
-    take_and_dock_again("small files", |station, place, card| {
-        until("a recording", || (count(station, "SELECT count(*) FROM recording") > 0).then_some(()));
-        std::fs::rename(place, &card.path).unwrap();
-    });
+    take_and_dock_again("a recording", "SELECT count(*) FROM recording");
 }
 
 #[test]
 fn in_the_middle_of_a_long_file() {
-    take_and_dock_again("a long file", |station, place, card| {
-        until("a journal", || (count(station, "SELECT count(*) FROM job_block") > 0).then_some(()));
-        std::fs::rename(place, &card.path).unwrap();
-    });
+    take_and_dock_again("a journal", "SELECT count(*) FROM job_block");
 }
 
 #[test]
 fn while_the_last_files_are_read_back() {
-    take_and_dock_again("reading back", |station, place, card| {
-        let copied = "SELECT count(*) FROM recording WHERE source_path = CAST('b/long.mp4' AS BLOB)";
-        until("the first long file", || (count(station, copied) > 0).then_some(()));
-        std::fs::rename(place, &card.path).unwrap();
-    });
+    let copied = "SELECT count(*) FROM recording WHERE source_path = CAST('b/long.mp4' AS BLOB)";
+    take_and_dock_again("the first long file", copied);
 }
 
 /// Its content goes file by file, as when somebody deletes on it; it is put back later.

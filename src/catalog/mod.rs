@@ -23,7 +23,8 @@ use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, M
 use crate::base::failpoint;
 use crate::base::{Error, Kind, Result};
 
-const STEPS: &[M<'_>] = &[M::up(include_str!("migrations/0001.sql"))];
+const STEPS: &[M<'_>] =
+    &[M::up(include_str!("migrations/0001.sql")), M::up(include_str!("migrations/0002.sql"))];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// Changes gathered into one commit at most.

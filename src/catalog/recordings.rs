@@ -330,20 +330,29 @@ pub fn find(db: &Connection, id: &str) -> Result<Recording> {
     if id.len() < 6 || !id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
         return Err(none());
     }
-    let sql = format!("SELECT {COLUMNS} FROM recording WHERE id LIKE '%' || ?1 LIMIT 2");
-    let mut found = db.prepare(&sql)?.query_map([id], recording)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let ends = "SELECT id FROM recording WHERE id LIKE '%' || ?1 LIMIT 2";
+    let found = db
+        .prepare(ends)?
+        .query_map([id], |r| r.get::<_, String>(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
     if found.len() > 1 {
         return Err(Error::new(Kind::Invalid, format!("`{id}` is the end of several ids"))
             .next("give more of the id, from its end"));
     }
-    found.pop().ok_or_else(none)
+    let whole = found.first().ok_or_else(none)?;
+    db.prepare_cached(&sql)?.query_row([whole], recording).optional()?.ok_or_else(none)
 }
 
 /// Recordings that fit a filter, by time of recording.
 pub fn list(db: &Connection, filter: &Filter, each: &mut dyn FnMut(Recording) -> Result<()>) -> Result<()> {
+    // Only what is asked for stands in the text: a condition that may be void fits no index.
+    let rule = |given: bool, rule: &'static str, void: &'static str| if given { rule } else { void };
     let sql = format!(
-        "SELECT {COLUMNS} FROM recording WHERE (?1 IS NULL OR recorder = ?1) AND (?2 IS NULL OR day = ?2)
-           AND (?3 IS NULL OR state = ?3) ORDER BY taken_at, id"
+        "SELECT {COLUMNS} FROM recording {} WHERE {} AND {} AND {} ORDER BY taken_at, id",
+        rule(filter.day.is_some(), "INDEXED BY recording_day", ""),
+        rule(filter.recorder.is_some(), "recorder = ?1", "?1 IS NULL"),
+        rule(filter.day.is_some(), "day = ?2", "?2 IS NULL"),
+        rule(filter.state.is_some(), "state = ?3", "?3 IS NULL"),
     );
     let mut query = db.prepare(&sql)?;
     let rows = query.query_map(params![filter.recorder, filter.day, filter.state], recording)?;
@@ -505,7 +514,7 @@ pub fn not_well(db: &Connection) -> Result<Vec<Copy>> {
 /// Copies on a volume after a recording id, in id order: the way through a whole volume.
 pub fn copies_on(db: &Connection, volume: &str, after: &str, limit: u32) -> Result<Vec<Copy>> {
     let sql = format!(
-        "SELECT {COPY_COLUMNS} FROM copy WHERE volume = ?1 AND recording > ?2 ORDER BY recording LIMIT ?3"
+        "SELECT {COPY_COLUMNS} FROM copy WHERE +volume = ?1 AND recording > ?2 ORDER BY recording LIMIT ?3"
     );
     Ok(db.prepare(&sql)?.query_map(params![volume, after, limit], copy)?.collect::<rusqlite::Result<_>>()?)
 }

@@ -234,7 +234,10 @@ fn show_result(
                     t("one recording and its custody history", "查看一个录音录像及其保管记录"),
                 ),
                 (format!("{me} verify --all"), t("read everything back again", "重新回读校验全部原件")),
-                (format!("{me} fsck --depth bytes"), t("the catalogue against the disk", "核对目录库与磁盘")),
+                (
+                    format!("{me} fsck --depth bytes"),
+                    t("the catalogue against the disk", "核对编目数据库与磁盘"),
+                ),
                 (format!("{me} demo"), t("again: nothing is copied twice", "再次运行：不会重复复制")),
             ] {
                 output::line(&format!("  {command:<46} {what}"))?;

@@ -90,7 +90,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         if !options.apply && !plan.is_empty() {
             output::line(t(
                 "Nothing was changed. `--apply` carries the plan out.",
-                "未做任何更改；加 --apply 执行以上方案。",
+                "未作任何更改；加 --apply 执行以上事项。",
             ))?;
         }
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Local};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use super::words::{say, t};
+use super::words::{is_chinese, say, t};
 use crate::base::clock::from_ms;
 use crate::base::{Error, Kind, Result};
 
@@ -80,9 +80,13 @@ pub fn time_of(text: &str) -> String {
 /// A time span in seconds as people read it.
 pub fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
+    let two = |large: u64, small: u64, en: &str, zh: [&str; 2]| match is_chinese() {
+        true => format!("{large} {} {small:02} {}", zh[0], zh[1]),
+        false => format!("{large}:{small:02} {en}"),
+    };
     match whole {
         0..60 => format!("{:.1} {}", seconds.max(0.0), t("s", "秒")),
-        60..3600 => format!("{}:{:02} {}", whole / 60, whole % 60, t("min", "分")),
-        _ => format!("{}:{:02} {}", whole / 3600, whole % 3600 / 60, t("h", "小时")),
+        60..3600 => two(whole / 60, whole % 60, "min", ["分", "秒"]),
+        _ => two(whole / 3600, whole % 3600 / 60, "h", ["小时", "分"]),
     }
 }

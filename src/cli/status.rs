@@ -205,10 +205,10 @@ fn print_dockings(dockings: &[Docking]) -> Result<()> {
         t("since", "开始时间"),
         t("state", "状态"),
         t("archived", "已归档"),
-        t("known", "此前已有"),
+        t("known", "此前已归档"),
         t("left", "未采集"),
         t("failed", "失败"),
-        t("profile", "卡型"),
+        t("profile", "机型"),
     ]);
     output::right(&mut table, &[0, 4, 5, 6, 7]);
     for d in dockings {

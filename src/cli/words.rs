@@ -45,7 +45,7 @@ pub fn state(word: &str) -> &str {
         "quarantined" => t("quarantined", "已隔离"),
         "looking" => t("looking", "识别中"),
         "safe" => t("safe to take", "可取走"),
-        "attention" => t("needs attention", "异常"),
+        "attention" => t("needs attention", "需处理"),
         "vanished" => t("taken too early", "提前拔出"),
         "interrupted" => t("interrupted", "已中断"),
         "cancelled" => t("stopped", "已停止"),
@@ -106,8 +106,8 @@ pub fn kind(word: &str) -> &str {
 /// How a copy was looked at.
 pub fn how(word: &str) -> &str {
     match word {
-        "direct" => t("direct", "直读磁盘"),
-        "cache-dropped" => t("cache-dropped", "清缓存后读取"),
+        "direct" => t("direct", "绕过缓存直接读取"),
+        "cache-dropped" => t("cache-dropped", "清除缓存后读取"),
         "size" => t("size", "仅核对大小"),
         "unreadable" => t("unreadable", "无法读取"),
         other => other,
@@ -118,9 +118,9 @@ pub fn how(word: &str) -> &str {
 pub fn subject(word: &str) -> Cow<'_, str> {
     Cow::Borrowed(match word {
         "settings" => t("settings", "配置"),
-        "profiles" => t("profiles", "卡型"),
+        "profiles" => t("profiles", "机型"),
         "clock" => t("clock", "时钟"),
-        "catalogue" => t("catalogue", "目录库"),
+        "catalogue" => t("catalogue", "编目数据库"),
         "daemon" => t("daemon", "采集服务"),
         other => return say(other),
     })
@@ -137,7 +137,7 @@ pub fn action(word: &str) -> &str {
         "recording.copied" => "采集完成",
         "recording.verified" => "校验通过",
         "recording.archived" => "归档",
-        "recording.duplicate" => "判定重复",
+        "recording.duplicate" => "判定为重复文件",
         "recording.probed" => "读取媒体信息",
         "recording.rebuilt" => "依清单重建",
         "recording.replicated" => "补齐副本",
@@ -175,14 +175,14 @@ pub fn detail(name: &str, value: &str) -> String {
         "failed" => "失败",
         "how" => "方式",
         "id" => "编号",
-        "known" => "已有",
+        "known" => "此前已归档",
         "left" => "未采集",
         "mended" => "修正",
         "of" => "原编号",
         "offset" => "起始字节",
         "path" => "路径",
-        "profile" => "卡型",
-        "profile_reason" => "卡型依据",
+        "profile" => "机型",
+        "profile_reason" => "机型依据",
         "reason" => "原因",
         "recorder" => "记录仪",
         "recorder_reason" => "记录仪依据",

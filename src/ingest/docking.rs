@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use super::copy::{Copied, Copier, mtime_ns};
 use super::finisher::{Finisher, Outcome, Settled, Ticket};
 use super::plan::{Planner, identify, sample};
@@ -19,6 +17,7 @@ use super::progress::{Phase, Progress};
 use super::recover::finish_again;
 use super::resume::find_start;
 use super::station::{Claim, Settings, Station};
+pub use super::stay::{Request, Summary};
 use crate::archive::layout;
 use crate::base::clock::to_ms;
 use crate::base::text::show;
@@ -37,37 +36,6 @@ const TRY_AGAIN_MOST: Duration = Duration::from_secs(86_400);
 const REST: Duration = Duration::from_secs(2);
 /// How often a volume without room is looked at again.
 const ROOM_CHECK: Duration = Duration::from_secs(2);
-
-/// What is to be docked.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// The dock's name.
-    pub dock: String,
-    /// The card's folder.
-    pub path: PathBuf,
-    /// Whose it is, where somebody says so.
-    pub recorder: Option<String>,
-    /// Wait when no volume has room (a daemon does), or end with an error (a command does).
-    pub wait_for_room: bool,
-}
-
-/// How a stay stands.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Summary {
-    /// The docking's number.
-    pub docking: i64,
-    /// The recorder it is taken for.
-    pub recorder: String,
-    /// Counts of the whole stay.
-    #[serde(flatten)]
-    pub counts: Counts,
-    /// Bytes that were read from the card.
-    pub bytes_read: u64,
-    /// Time from the beginning of the stay.
-    pub seconds: f64,
-    /// What stands in the way of "safe to take".
-    pub problems: Vec<String>,
-}
 
 /// A stay under way.
 pub struct Docking<'a> {

@@ -14,4 +14,5 @@ pub mod recover;
 pub mod replicate;
 pub mod resume;
 pub mod station;
+pub mod stay;
 pub mod takes;

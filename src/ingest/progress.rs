@@ -35,7 +35,7 @@ impl Phase {
             Self::Verifying => ("verifying", "校验中"),
             Self::Waiting => ("waiting for room", "等待存储空间"),
             Self::Safe => ("safe to take", "可取走"),
-            Self::Attention => ("needs attention", "异常"),
+            Self::Attention => ("needs attention", "需处理"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -15,7 +16,7 @@ use super::tools::{PATIENCE, until};
 pub struct Daemon {
     child: Child,
     log: std::path::PathBuf,
-    notify: UnixDatagram,
+    notify: Receiver<String>,
 }
 
 impl Daemon {
@@ -35,7 +36,7 @@ impl Daemon {
     pub fn spawn_with(station: &Station, env: &[(&str, &str)]) -> Self {
         let socket = station.dir.path().join(format!("notify-{}", next()));
         let log = station.dir.path().join(format!("log-{}", next()));
-        let notify = UnixDatagram::bind(&socket).unwrap();
+        let socket_end = UnixDatagram::bind(&socket).unwrap();
         let child = station
             .command(&["run"])
             .env("NOTIFY_SOCKET", &socket)
@@ -45,16 +46,25 @@ impl Daemon {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
+        // Read whether or not a test waits, as systemd does: a sender stands still once ten messages lie there.
+        let (sender, notify) = channel();
+        std::thread::spawn(move || {
+            let mut buf = [0; 4096];
+            while let Ok(n) = socket_end.recv(&mut buf) {
+                if sender.send(String::from_utf8_lossy(&buf[..n]).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
         Self { child, log, notify }
     }
 
     /// Waits for a message that begins so; those before it are passed over.
     pub fn wait_for(&self, start: &str) {
-        self.notify.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut buf = [0; 4096];
         loop {
-            let n = self.notify.recv(&mut buf).unwrap_or_else(|e| panic!("no {start}: {e}\n{}", self.log()));
-            if String::from_utf8_lossy(&buf[..n]).lines().any(|l| l.starts_with(start)) {
+            let told = self.notify.recv_timeout(PATIENCE);
+            let told = told.unwrap_or_else(|e| panic!("no {start}: {e}\n{}", self.log()));
+            if told.lines().any(|l| l.starts_with(start)) {
                 return;
             }
         }

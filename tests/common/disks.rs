@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::tools::{Mount, json_of, until};
+use super::tools::{Mount, json_of, skipped, until};
 use super::{Archive, Station, check, content};
 
 /// A small file system in a folder of its own.
@@ -48,7 +48,7 @@ impl Disk {
         let trigger = Path::new("/sys/fs/ext4").join(device).join("trigger_fs_error");
         let done = std::fs::write(&trigger, "a test asks for it");
         if let Err(e) = &done {
-            eprintln!("skipped: {}: {e}", trigger.display());
+            skipped(&format!("a failing disk cannot be feigned: {}: {e}", trigger.display()));
         }
         done.is_ok()
     }
