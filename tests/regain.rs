@@ -98,6 +98,53 @@ fn a_file_that_comes_during_the_copying_is_archived_before_safe_is_said() {
     station.check();
 }
 
+/// Whoever can write everywhere but in the custody log is found by it.
+#[test]
+fn a_row_forged_together_with_its_file_and_manifests_is_found() {
+    let station = Station::new();
+    let (_, original) = archived(&station);
+    let old = common::sha256(&content(1, 300_000));
+    flip(&original, 1000);
+    let new = common::sha256(&std::fs::read(&original).unwrap());
+    for name in ["SHA256SUMS", "recordings.jsonl"] {
+        let path = original.with_file_name(name);
+        let text = std::fs::read_to_string(&path).unwrap().replace(&old, &new);
+        std::fs::write(&path, text).unwrap();
+    }
+    let forge = format!("UPDATE recording SET sha256 = x'{new}' WHERE hex(sha256) = upper('{old}')");
+    assert_eq!(station.edit().execute(&forge, []).unwrap(), 1);
+    let found = station.findings("manifests");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "contradiction");
+}
+
+/// One card shown at two places is one card.
+#[test]
+fn a_card_at_two_places_is_refused_at_the_second() {
+    let station = Station::with_config(ONE_VOLUME);
+    let card = station.card("REC01");
+    put(card.join("a.mp4"), &content(1, 1000));
+    let daemon = Daemon::start(&station);
+    let docked = dock(&station, &card);
+    wait_for_docking(&station, "REC01", "safe");
+    let link = station.dir.path().join("OTHER");
+    std::os::unix::fs::symlink(&docked, &link).unwrap();
+    expect_exit(&station.run(&["ingest", link.to_str().unwrap()]), 1, &["docked already, at", "next:"]);
+    assert_eq!(station.number("SELECT count(*) FROM recording"), 1);
+    daemon.stop();
+}
+
+#[test]
+fn names_that_no_recorder_has_are_refused() {
+    let station = Station::new();
+    let card = station.card("REC01");
+    put(card.join("a.mp4"), &content(1, 1000));
+    for name in ["", "  ", "a\nb", "\u{1b}[2J", &"x".repeat(65)] {
+        let out = station.run(&["ingest", card.to_str().unwrap(), "--recorder", name]);
+        expect_exit(&out, 1, &["is no name for a recorder", "next:"]);
+    }
+}
+
 /// Two volumes whose manifests tell different stories of one recording are a matter for a person.
 #[test]
 fn rebuild_takes_no_other_bytes_for_a_recording_it_knows() {

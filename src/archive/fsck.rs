@@ -19,6 +19,7 @@ use crate::base::{Cancel, Result};
 use crate::catalog::dockings::By;
 use crate::catalog::recordings::{self, Copy};
 use crate::catalog::{Connection, jobs};
+use crate::custody::log;
 
 /// How deep to look; each depth includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -251,7 +252,11 @@ impl Fsck<'_> {
         let sums: BTreeSet<&str> = sums.lines().collect();
         let mut named = BTreeSet::new();
         for line in records.lines().filter_map(|l| serde_json::from_str::<Line>(l).ok()) {
-            let Ok(recording) = recordings::find(self.db, &line.id) else { continue };
+            let Ok(recording) = recordings::find(self.db, &line.id) else {
+                let text = format!("{} names a recording that the catalogue does not know", layout::RECORDS);
+                self.tell(What::Contradiction, &dir.join(&line.file), Some(&line.id), text)?;
+                continue;
+            };
             if hex(&recording.sha256) != line.sha256 || recording.size != line.size {
                 let path = dir.join(&line.file);
                 let text = format!("{} says another hash or size than the catalogue", layout::RECORDS);
@@ -263,6 +268,16 @@ impl Fsck<'_> {
             let row = recordings::find(self.db, recording)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let sum = format!("{}  {name}", hex(&row.sha256));
+            let witness = log::witness(self.db, recording)?;
+            if witness != Some((hex(&row.sha256), row.size)) {
+                let text = "the custody log does not bear out its hash and size".to_owned();
+                self.tell(What::Contradiction, path, Some(recording), text)?;
+            }
+            let other = |l: &&&str| l.split_once("  ").is_some_and(|(_, n)| n == name) && ***l != *sum;
+            if sums.iter().any(|l| other(&l)) {
+                let text = format!("{} gives it another hash as well", layout::SUMS);
+                self.tell(What::Contradiction, path, Some(recording), text)?;
+            }
             if !named.contains(recording) || !sums.contains(sum.as_str()) {
                 let text = "the manifests beside it do not name it".to_owned();
                 self.tell(What::Unlisted, path, Some(recording), text)?;

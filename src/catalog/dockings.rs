@@ -218,10 +218,13 @@ const COLUMNS: &str = "id, dock, card, recorder, recorder_reason, profile, profi
 
 /// The stays under way, then the newest ended ones, `limit` in all.
 pub fn newest(db: &Connection, limit: u32) -> Result<Vec<Docking>> {
-    let some = |rule| {
-        format!("SELECT * FROM (SELECT {COLUMNS} FROM docking WHERE {rule} ORDER BY id DESC LIMIT ?1)")
-    };
-    let sql = format!("{} UNION ALL {} LIMIT ?1", some("ended_at IS NULL"), some("ended_at IS NOT NULL"));
+    let some =
+        |rule| format!("SELECT * FROM (SELECT {COLUMNS} FROM docking {rule} ORDER BY id DESC LIMIT ?1)");
+    let sql = format!(
+        "{} UNION ALL {} LIMIT ?1",
+        some("WHERE ended_at IS NULL"),
+        some("WHERE ended_at IS NOT NULL")
+    );
     Ok(db.prepare(&sql)?.query_map([limit], docking)?.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -134,15 +134,18 @@ pub fn open_of(db: &Connection, recorder: &str, path: &[u8]) -> Result<Option<Jo
 }
 
 /// Takes unfinished work over into a stay, to be tried again. What was given up in this very stay
-/// stays given up until the next, or until the source has another size or time than it had then.
-pub fn adopt(tx: &Connection, by: &By, id: i64, docking: i64, (size, mtime_ns): (u64, i64)) -> Result<()> {
-    let changed: bool = tx
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1 AND state = 'retry' AND (size <> ?2 OR mtime_ns <> ?3))",
-        )?
-        .query_row(params![id, size.cast_signed(), mtime_ns], |r| r.get(0))?;
-    if changed {
-        restart(tx, by, id, size, mtime_ns, "the source has changed since it was given up")?;
+/// stays given up until the next, or until the source, which is as in `now`, has another size or time
+/// than it had then.
+pub fn adopt(tx: &Connection, by: &By, id: i64, docking: i64, now: Option<(u64, i64)>) -> Result<()> {
+    if let Some((size, mtime_ns)) = now {
+        let changed = tx
+            .prepare_cached(
+                "SELECT 1 FROM job WHERE id = ?1 AND state = 'retry' AND (size <> ?2 OR mtime_ns <> ?3)",
+            )?
+            .exists(params![id, size.cast_signed(), mtime_ns])?;
+        if changed {
+            restart(tx, by, id, size, mtime_ns, "the source has changed since it was given up")?;
+        }
     }
     let other: Option<i64> = tx
         .prepare_cached("SELECT docking FROM job WHERE id = ?1 AND docking <> ?2")?

@@ -346,13 +346,14 @@ pub fn find(db: &Connection, id: &str) -> Result<Recording> {
 /// Recordings that fit a filter, by time of recording.
 pub fn list(db: &Connection, filter: &Filter, each: &mut dyn FnMut(Recording) -> Result<()>) -> Result<()> {
     // Only what is asked for stands in the text: a condition that may be void fits no index.
-    let rule = |given: bool, rule: &'static str, void: &'static str| if given { rule } else { void };
+    let rule = match (&filter.recorder, &filter.day) {
+        (Some(_), Some(_)) => "INDEXED BY recording_day WHERE recorder = ?1 AND day = ?2",
+        (Some(_), None) => "WHERE recorder = ?1 AND ?2 IS NULL",
+        (None, Some(_)) => "INDEXED BY recording_day WHERE ?1 IS NULL AND day = ?2",
+        (None, None) => "WHERE ?1 IS NULL AND ?2 IS NULL",
+    };
     let sql = format!(
-        "SELECT {COLUMNS} FROM recording {} WHERE {} AND {} AND {} ORDER BY taken_at, id",
-        rule(filter.day.is_some(), "INDEXED BY recording_day", ""),
-        rule(filter.recorder.is_some(), "recorder = ?1", "?1 IS NULL"),
-        rule(filter.day.is_some(), "day = ?2", "?2 IS NULL"),
-        rule(filter.state.is_some(), "state = ?3", "?3 IS NULL"),
+        "SELECT {COLUMNS} FROM recording {rule} AND (?3 IS NULL OR state = ?3) ORDER BY taken_at, id"
     );
     let mut query = db.prepare(&sql)?;
     let rows = query.query_map(params![filter.recorder, filter.day, filter.state], recording)?;

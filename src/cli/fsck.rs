@@ -106,6 +106,13 @@ fn look(config: &Config, depth: Depth, cancel: &Cancel) -> Result<Looked> {
     if depth >= Depth::Manifests {
         problems.extend(checks.iter().filter_map(|check| check(&db).err()));
     }
+    for known in volumes::all(&db)? {
+        if !config.volumes.iter().any(|v| v.name == known.name) {
+            let what = format!("volume {} is in the catalogue and not in docket.toml", known.name);
+            let next = "name it there again; what only it holds is not looked at";
+            problems.push(Error::new(Kind::NotFound, what).next(next));
+        }
+    }
     for volume in &config.volumes {
         let expected = volumes::id_of(&db, &volume.name)?;
         // A volume that is not there says nothing about its copies.

@@ -64,6 +64,20 @@ pub fn history(db: &Connection, object: &str) -> Result<Vec<Stored>> {
     Ok(query.query_map([object], stored)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The last SHA-256 (hexadecimal) and size that the log gives an archived recording: a witness against
+/// whoever changes its row and its files together.
+pub fn witness(db: &Connection, recording: &str) -> Result<Option<(String, u64)>> {
+    let told = |stored: &Stored| -> Option<(String, u64)> {
+        let entry: serde_json::Value = serde_json::from_slice(&stored.entry).ok()?;
+        let bytes = ["recording.archived", "recording.rebuilt", "recording.restored"];
+        let details = entry["details"].as_object().filter(|_| bytes.iter().any(|a| entry["action"] == *a))?;
+        let size = &details["size"];
+        let size = size.as_u64().or_else(|| size.as_str()?.parse().ok())?;
+        Some((details["sha256"].as_str()?.to_owned(), size))
+    };
+    Ok(history(db, &format!("recording:{recording}"))?.iter().rev().find_map(told))
+}
+
 /// The newest `limit` entries, oldest of them first.
 pub fn tail(db: &Connection, limit: u64) -> Result<Vec<Stored>> {
     let mut query =

@@ -60,6 +60,16 @@ pub struct Docking<'a> {
     safe: bool,
 }
 
+/// A recorder's name as somebody gives it: it stands on screens and in paths.
+fn named(id: &str) -> Result<String> {
+    let fits = !id.trim().is_empty() && id.len() <= 64 && !id.contains(char::is_control);
+    if fits {
+        return Ok(id.to_owned());
+    }
+    Err(Error::new(Kind::Invalid, format!("`{}` is no name for a recorder", show(OsStr::new(id))))
+        .next("use 1 to 64 bytes without control characters"))
+}
+
 /// A whole stay of a card that will not change meanwhile: look, copy, finish, close.
 pub fn run(station: &Station, request: Request, progress: Arc<Progress>, cancel: &Cancel) -> Result<Summary> {
     let mut docking = Docking::begin(station, request, progress, cancel)?;
@@ -76,6 +86,7 @@ impl<'a> Docking<'a> {
         progress: Arc<Progress>,
         cancel: &Cancel,
     ) -> Result<Self> {
+        progress.restart();
         let card = Card::open(&request.path)?;
         station.refuse_own(&request.path)?;
         let sample = sample(&card)?;
@@ -83,7 +94,7 @@ impl<'a> Docking<'a> {
         let found = settings.profiles.detect(&mut sample.iter().map(PathBuf::as_path));
         let profile = found.profile.clone();
         let recorder = match &request.recorder {
-            Some(id) => (id.clone(), "named by the caller".to_owned()),
+            Some(id) => (named(id)?, "named by the caller".to_owned()),
             None => identify(&profile, &sample, &request.path)?,
         };
         let claim = station.claim(&recorder.0, &request.path)?;
@@ -108,6 +119,7 @@ impl<'a> Docking<'a> {
                 profile,
                 recorder: recorder.0,
                 docking: id,
+                retake: true,
                 cancel: cancel.clone(),
                 rechecked: HashSet::new(),
             },
@@ -146,8 +158,10 @@ impl<'a> Docking<'a> {
         self.problems.clear();
         self.progress.count(|c| c.failed = 0);
         let mut new = false;
+        self.planner.retake = true;
         // Until a look finds nothing to do: what came or changed during the copying is not safe yet.
         while self.look()? > 0 {
+            self.planner.retake = false;
             (new, self.safe) = (true, false);
             self.set_state("copying", None)?;
             if let Some(rest) = self.copy()? {
@@ -182,7 +196,11 @@ impl<'a> Docking<'a> {
         if !self.planner.card.present() {
             return Err(self.vanished());
         }
-        self.progress.count(|c| (c.known, c.left) = (known, left_out));
+        // What this stay has archived is known by now, and is no second file.
+        self.progress.count(|c| {
+            c.known = known.saturating_sub(c.archived + c.duplicates);
+            c.left = left_out;
+        });
         self.finish_left_over()?;
         for (path, why) in self.station.core.catalog.read(|db| jobs::given_up(db, self.id))? {
             if self.problems.insert(show(OsStr::from_bytes(&path)), why).is_none() {

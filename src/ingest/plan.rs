@@ -39,6 +39,9 @@ pub struct Planner<'a> {
     pub recorder: String,
     /// The stay.
     pub docking: i64,
+    /// Whether files that were given up in this stay are taken up again where they have changed since:
+    /// once in each look-and-copy, or one that always changes would never be let go.
+    pub retake: bool,
     /// A request to stop.
     pub cancel: Cancel,
     /// Files in doubt that were read and found known: once in a stay is enough.
@@ -113,6 +116,7 @@ impl Planner<'_> {
         }
         let (by, docking, recorder, left_out) =
             (self.station.core.by(), self.docking, self.recorder.clone(), stays.len());
+        let retake = self.retake;
         if !(plans.is_empty() && stays.is_empty() && adopted.is_empty()) {
             self.station.core.catalog.write(move |tx| {
                 for job in replaced {
@@ -123,7 +127,7 @@ impl Planner<'_> {
                     left::note(tx, &recorder, docking, path, why)?;
                 }
                 for (job, size, mtime) in adopted {
-                    jobs::adopt(tx, &by, job, docking, (size, mtime))?;
+                    jobs::adopt(tx, &by, job, docking, retake.then_some((size, mtime)))?;
                 }
                 plans.iter().try_for_each(|new| jobs::plan(tx, &by, docking, &recorder, new))
             })?;

@@ -42,7 +42,7 @@ impl Phase {
 
 /// Shared by everybody who works on a stay.
 pub struct Progress {
-    begun: Instant,
+    begun: Mutex<Instant>,
     phase: Mutex<Phase>,
     current: Mutex<String>,
     counts: Mutex<Counts>,
@@ -76,7 +76,7 @@ pub struct Snapshot {
 impl Default for Progress {
     fn default() -> Self {
         Self {
-            begun: Instant::now(),
+            begun: Mutex::new(Instant::now()),
             phase: Mutex::new(Phase::Looking),
             current: Mutex::default(),
             counts: Mutex::default(),
@@ -93,6 +93,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Progress {
+    /// Begins anew, for the next stay in the same place.
+    pub fn restart(&self) {
+        *lock(&self.begun) = Instant::now();
+        *lock(&self.counts) = Counts::default();
+        self.set_current("");
+        self.set_totals(0, 0);
+        self.bytes_read.store(0, Relaxed);
+        self.bytes_verified.store(0, Relaxed);
+        self.set_phase(Phase::Looking);
+    }
+
     /// Goes to a phase.
     pub fn set_phase(&self, phase: Phase) {
         *lock(&self.phase) = phase;
@@ -145,7 +156,7 @@ impl Progress {
             bytes_total: self.bytes_total.load(Relaxed),
             bytes_read: self.bytes_read.load(Relaxed),
             bytes_verified: self.bytes_verified.load(Relaxed),
-            seconds: self.begun.elapsed().as_secs_f64(),
+            seconds: lock(&self.begun).elapsed().as_secs_f64(),
         }
     }
 }

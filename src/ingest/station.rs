@@ -76,6 +76,9 @@ impl Settings {
     }
 }
 
+/// A card's folder, and its device and inode.
+type Place = (PathBuf, Option<(u64, u64)>);
+
 /// An open station.
 pub struct Station {
     /// Shared by all threads.
@@ -85,8 +88,8 @@ pub struct Station {
     slots: Mutex<BTreeMap<String, Slot>>,
     /// Held while volumes are opened.
     opening: Mutex<()>,
-    /// Recorders in a stay, with where: two stays of one recorder would write the same files.
-    here: Mutex<BTreeMap<String, PathBuf>>,
+    /// Recorders in a stay, with where and on which root: two stays of one recorder would write the same files.
+    here: Mutex<BTreeMap<String, Place>>,
     /// Volume states as the catalogue has them: asked for with every file, changed once in a year.
     noted: Mutex<BTreeMap<String, &'static str>>,
     _lock: Flock<File>,
@@ -262,19 +265,24 @@ impl Station {
         Ok(())
     }
 
-    /// Takes a recorder for one stay.
+    /// Takes a recorder and its card for one stay.
     ///
     /// # Errors
-    /// [`Kind::Busy`] while it is in another.
+    /// [`Kind::Busy`] while either is in another: a card shown at two places is one card.
     pub fn claim(&self, recorder: &str, card: &Path) -> Result<Claim<'_>> {
         let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = here.get(recorder) {
-            let what = format!("recorder {recorder} is docked already, at {}", other.display());
+        if let Some((other, _)) = here.get(recorder) {
+            let what = format!("recorder {recorder} is docked already, at {}", show(other.as_os_str()));
             return Err(Error::new(Kind::Busy, what).next(
                 "wait until that stay has ended; if these are two devices, give one its own name with --recorder",
             ));
         }
-        here.insert(recorder.to_owned(), card.to_owned());
+        let root = std::fs::metadata(card).ok().map(|m| (m.dev(), m.ino()));
+        if let Some((other, _)) = here.values().find(|(_, id)| id.is_some() && *id == root) {
+            let what = format!("this card is docked already, at {}", show(other.as_os_str()));
+            return Err(Error::new(Kind::Busy, what).next("wait until that stay has ended"));
+        }
+        here.insert(recorder.to_owned(), (card.to_owned(), root));
         Ok(Claim { station: self, recorder: recorder.to_owned() })
     }
 
