@@ -98,6 +98,65 @@ fn a_file_that_comes_during_the_copying_is_archived_before_safe_is_said() {
     station.check();
 }
 
+/// A copy that is lost on one volume is told, and made again from the other.
+#[test]
+fn a_lost_copy_is_made_again_from_the_other_volume() {
+    let station = Station::with_config(common::crash::TWO_VOLUMES);
+    let card = station.card("REC01");
+    for (i, name) in ["a.mp4", "b.mp4"].iter().enumerate() {
+        put(card.join(name), &content(i as u64, 70_000));
+    }
+    station.ok(&["ingest", card.to_str().unwrap()]);
+    let second = common::files(&station.second());
+    let file = |end: &str| second.iter().find(|p| p.to_str().unwrap().ends_with(end)).unwrap();
+    std::fs::remove_file(file("_a.mp4")).unwrap();
+    flip(file("_b.mp4"), 5);
+    expect_exit(&station.run(&["verify", "--all"]), 3, &[]);
+    let status = station.run(&["status"]);
+    assert_eq!(status.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(said.contains("volume second: 2 copies are damaged or missing"), "{said}");
+    let _ = station.run(&["fsck", "--depth", "bytes", "--apply"]);
+    station.ok(&["verify", "--all"]);
+    let bad = "SELECT count(*) FROM copy WHERE state <> 'archived'";
+    assert_eq!((station.number(bad), station.number("SELECT count(*) FROM copy")), (0, 4));
+    assert_eq!(station.check_all().quarantined, 1, "the damaged bytes are kept");
+    station.ok(&["status"]);
+}
+
+/// What `init` would make beside an archive that has lost its catalogue would look like a new station.
+#[test]
+fn init_makes_no_catalogue_beside_an_archive_that_had_one() {
+    let station = Station::new();
+    archived(&station);
+    for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        let _ = std::fs::remove_file(station.data().join(name));
+    }
+    expect_exit(&station.run(&["init"]), 1, &["catalogue is gone", "docket rebuild"]);
+    assert!(!station.data().join("catalog.sqlite").exists());
+    station.ok(&["rebuild"]);
+    assert_eq!(station.check().hashes.len(), 2);
+}
+
+/// A volume can be moved in the settings as long as nothing lies on it.
+#[test]
+fn an_unused_volume_may_get_another_path_and_a_used_one_may_not() {
+    let station = Station::new();
+    let file = station.data().join("docket.toml");
+    let move_to = |path: &str| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let line = text.lines().find(|l| l.starts_with("path")).unwrap().to_owned();
+        std::fs::write(&file, text.replace(&line, &format!("path = \"{path}\""))).unwrap();
+    };
+    move_to("archive-2");
+    station.ok(&["init"]);
+    let card = station.card("REC01");
+    put(card.join("a.mp4"), &content(1, 1000));
+    station.ok(&["ingest", card.to_str().unwrap()]);
+    move_to("archive-3");
+    expect_exit(&station.run(&["init"]), 1, &["volume main holds recordings", "next:"]);
+}
+
 /// Whoever can write everywhere but in the custody log is found by it.
 #[test]
 fn a_row_forged_together_with_its_file_and_manifests_is_found() {

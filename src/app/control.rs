@@ -26,6 +26,8 @@ use crate::ingest::station::Station;
 const SOCKET: &str = "control.sock";
 /// A question longer than this is none.
 const LONGEST: u64 = 64 << 10;
+/// How long a question that needs no work may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How often progress is told.
 const BEAT: Duration = Duration::from_millis(200);
 
@@ -215,8 +217,13 @@ pub fn ask(data: &Path, ask: &Ask, cancel: &Cancel, heard: &mut dyn FnMut(Tell))
     stream.set_read_timeout(Some(BEAT)).map_err(fail)?;
     let mut read = BufReader::new(stream);
     let mut line = Vec::new();
+    let asked = std::time::Instant::now();
     loop {
         cancel.check()?;
+        if matches!(ask, Ask::Stays {}) && asked.elapsed() > PATIENCE {
+            return Err(Error::new(Kind::Busy, "running, but it does not answer")
+                .next("see its log: journalctl -u docket"));
+        }
         match read.read_until(b'\n', &mut line) {
             Ok(0) => return Err(fail(std::io::ErrorKind::UnexpectedEof.into())),
             Ok(_) if line.ends_with(b"\n") => {

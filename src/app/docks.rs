@@ -145,6 +145,7 @@ fn stay(station: &Station, request: &Request, progress: &Arc<Progress>, cancel: 
             Err(e) => {
                 if e.kind() != Kind::Vanished {
                     tracing::warn!("{card}: {e}");
+                    progress.set_trouble(e.what());
                 }
                 idle(&woken, cancel, rescan, &|| request.path.is_dir());
                 continue;

@@ -504,6 +504,24 @@ pub fn least_recently_verified(db: &Connection, before: i64, limit: u32) -> Resu
     Ok(db.prepare(&sql)?.query_map(params![before, limit], copy)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Owes again the copies of a volume that are damaged or missing where another copy is good; returns
+/// how many.
+pub fn owe_again(tx: &Connection, by: &By) -> Result<usize> {
+    let mut made = 0;
+    for c in not_well(tx)? {
+        if has_good_copy(tx, &c.recording)? {
+            tx.execute(
+                "UPDATE copy SET state = 'owed' WHERE recording = ?1 AND volume = ?2",
+                params![c.recording, c.volume],
+            )?;
+            let details = json!({ "volume": c.volume, "was": c.state });
+            log::append(tx, &by.entry("recording.owed", format!("recording:{}", c.recording), details))?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
 /// Copies that were found damaged or missing.
 pub fn not_well(db: &Connection) -> Result<Vec<Copy>> {
     let sql = format!(

@@ -42,6 +42,20 @@ pub fn set_state(tx: &Connection, by: &By, name: &str, state: &str, reason: Opti
     Ok(())
 }
 
+/// Forgets a volume that nothing was ever written to; false where something was.
+pub fn forget_unused(tx: &Connection, by: &By, name: &str) -> Result<bool> {
+    let Some(id) = id_of(tx, name)? else { return Ok(true) };
+    for table in ["copy", "job_target", "quarantine"] {
+        let used = format!("SELECT 1 FROM {table} WHERE volume = ?1");
+        if tx.prepare(&used)?.exists([&id])? {
+            return Ok(false);
+        }
+    }
+    tx.execute("DELETE FROM volume WHERE id = ?1", [&id])?;
+    log::append(tx, &by.entry("volume.forgotten", format!("volume:{name}"), json!({ "id": id })))?;
+    Ok(true)
+}
+
 /// The id a volume of this name had when it was registered.
 pub fn id_of(db: &Connection, name: &str) -> Result<Option<String>> {
     Ok(db.query_row("SELECT id FROM volume WHERE name = ?1", [name], |r| r.get(0)).optional()?)
@@ -62,13 +76,15 @@ pub struct VolumeRow {
     pub reason: Option<String>,
     /// Copies it is owed.
     pub owed: u64,
+    /// Copies on it that were found damaged or missing.
+    pub not_well: u64,
 }
 
 /// All volumes, by name.
 pub fn all(db: &Connection) -> Result<Vec<VolumeRow>> {
     let mut query = db.prepare(
-        "SELECT id, name, path, state, reason, (SELECT count(*) FROM copy WHERE volume = id AND copy.state = 'owed')
-         FROM volume ORDER BY name",
+        "SELECT id, name, path, state, reason, (SELECT count(*) FROM copy WHERE volume = id AND copy.state = 'owed'),
+           (SELECT count(*) FROM copy WHERE volume = id AND copy.state IN ('damaged', 'missing')) FROM volume ORDER BY name",
     )?;
     let rows = query.query_map([], |r| {
         Ok(VolumeRow {
@@ -78,6 +94,7 @@ pub fn all(db: &Connection) -> Result<Vec<VolumeRow>> {
             state: r.get(3)?,
             reason: r.get(4)?,
             owed: r.get::<_, i64>(5)?.unsigned_abs(),
+            not_well: r.get::<_, i64>(6)?.unsigned_abs(),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

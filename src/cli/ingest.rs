@@ -196,8 +196,12 @@ pub fn report(summary: &Summary, as_json: bool) -> Result<Exit> {
         if summary.problems.len() > 20 {
             output::tell(&format!("  … {} more: docket status", summary.problems.len() - 20))?;
         }
-        let word = if summary.problems.is_empty() { "safe" } else { "attention" };
-        output::line(words::state(word))?;
+        if counts.archived + known + counts.left + counts.failed == 0 {
+            output::tell("no file was found there: is the card mounted?")?;
+        } else {
+            let word = if summary.problems.is_empty() { "safe" } else { "attention" };
+            output::line(words::state(word))?;
+        }
     }
     Ok(if summary.problems.is_empty() { Exit::Good } else { Exit::Attention })
 }

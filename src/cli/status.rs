@@ -54,7 +54,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let (count, size, not_well) = recordings::totals(&db)?;
     let (entries, head) = log::head(&db)?;
     let well = not_well == 0
-        && volumes.iter().all(|v| v.state == "online")
+        && volumes.iter().all(|v| v.state == "online" && v.not_well == 0)
         && !unfinished.iter().any(|j| matches!(j.state.as_str(), "retry" | "failed" | "quarantined"));
     let exit = if well { Exit::Good } else { Exit::Attention };
     if options.json {
@@ -64,7 +64,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             .map(|v| {
                 let space = free(v);
                 json!({ "id": v.id, "name": v.name, "path": v.path, "state": v.state, "reason": v.reason,
-                    "owed": v.owed, "free": space.map(|s| s.0), "size": space.map(|s| s.1) })
+                    "owed": v.owed, "not_well": v.not_well, "free": space.map(|s| s.0), "size": space.map(|s| s.1) })
             })
             .collect();
         let unfinished: Vec<Value> = unfinished.iter().map(job_json).collect();
@@ -92,6 +92,12 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     output::field(t("archive", "归档"), HEAD, &words::say(&stands))?;
     output::field(t("custody", "保管日志"), HEAD, &words::say(&custody))?;
     print_volumes(&volumes)?;
+    for v in volumes.iter().filter(|v| v.not_well > 0) {
+        let what = format!("volume {}: {} copies are damaged or missing", v.name, v.not_well);
+        let next = "docket fsck --depth bytes --apply makes those again that are whole elsewhere";
+        output::line(&format!("  ! {}", words::say(&what)))?;
+        output::line(&format!("    {}{}", t("next: ", "处理："), words::say(next)))?;
+    }
     print_stays(stays.as_deref().unwrap_or_default())?;
     print_dockings(&dockings)?;
     if let Some(d) = newest_with_left(&dockings) {
@@ -128,6 +134,7 @@ fn never_opened(config: &Config, known: &[VolumeRow]) -> Vec<VolumeRow> {
         state: "missing".into(),
         reason: Some(why.into()),
         owed: 0,
+        not_well: 0,
     })
     .collect()
 }
@@ -157,11 +164,13 @@ fn print_volumes(volumes: &[VolumeRow]) -> Result<()> {
     ]);
     output::right(&mut table, &[2, 3, 4]);
     for v in volumes {
-        let space = Dir::open(Path::new(&v.path)).and_then(|d| d.space()).ok();
+        // What is not there has no room; the bare mount point's would be shown.
+        let here = v.state != "missing" && v.state != "foreign";
+        let space = here.then(|| Dir::open(Path::new(&v.path)).and_then(|d| d.space()).ok()).flatten();
         let amount = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), bytes);
         table.add_row([
             v.name.clone(),
-            words::state(&v.state).to_owned(),
+            words::volume(&v.state).to_owned(),
             amount(space.map(|s| s.0)),
             amount(space.map(|s| s.1)),
             v.owed.to_string(),
@@ -179,14 +188,19 @@ fn print_volumes(volumes: &[VolumeRow]) -> Result<()> {
 
 fn print_stays(stays: &[(String, Snapshot)]) -> Result<()> {
     for (card, s) in stays {
+        if !s.trouble.is_empty() {
+            output::line(&format!("  ! {card}{}{}", t(": ", "："), words::say(&s.trouble)))?;
+            continue;
+        }
         let (en, zh) = s.phase.words();
         output::line(&format!(
-            "  {card}{}{}, {}/{} {}, {}/{}",
+            "  {card}{}{}{} {}/{} {} {}/{}",
             t(": ", "："),
             t(en, zh),
+            t(",", "，"),
             s.files_done,
             s.files_total,
-            t("files", "个文件"),
+            t("files,", "个文件，"),
             bytes(s.bytes_read),
             bytes(s.bytes_total)
         ))?;

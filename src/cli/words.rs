@@ -29,6 +29,14 @@ pub fn t(en: &'static str, zh: &'static str) -> &'static str {
     if is_chinese() { zh } else { en }
 }
 
+/// A volume's state as people read it.
+pub fn volume(word: &str) -> &str {
+    match word {
+        "missing" => t("missing", "未找到"),
+        other => state(other),
+    }
+}
+
 /// A state word of the catalogue as people read it.
 pub fn state(word: &str) -> &str {
     match word {
@@ -148,6 +156,8 @@ pub fn action(word: &str) -> &str {
         "recording.quarantined" => "隔离",
         "recording.restarted" => "重新采集",
         "recording.resumed" => "续传",
+        "recording.owed" => "待补副本",
+        "volume.forgotten" => "注销未使用的存储卷",
         "recording.restored" => "由存储卡补回",
         "recording.retry" => "待重试",
         "recording.copy" => "副本状态变更",

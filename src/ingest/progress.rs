@@ -45,6 +45,7 @@ pub struct Progress {
     begun: Mutex<Instant>,
     phase: Mutex<Phase>,
     current: Mutex<String>,
+    trouble: Mutex<String>,
     counts: Mutex<Counts>,
     files_total: AtomicU64,
     bytes_total: AtomicU64,
@@ -59,6 +60,9 @@ pub struct Snapshot {
     pub phase: Phase,
     /// The file being read.
     pub current: String,
+    /// Why no stay could be begun, where that is so.
+    #[serde(default)]
+    pub trouble: String,
     /// Files to copy in this stay.
     pub files_total: u64,
     /// Files settled: archived, duplicate or failed.
@@ -79,6 +83,7 @@ impl Default for Progress {
             begun: Mutex::new(Instant::now()),
             phase: Mutex::new(Phase::Looking),
             current: Mutex::default(),
+            trouble: Mutex::default(),
             counts: Mutex::default(),
             files_total: AtomicU64::new(0),
             bytes_total: AtomicU64::new(0),
@@ -98,6 +103,7 @@ impl Progress {
         *lock(&self.begun) = Instant::now();
         *lock(&self.counts) = Counts::default();
         self.set_current("");
+        self.set_trouble("");
         self.set_totals(0, 0);
         self.bytes_read.store(0, Relaxed);
         self.bytes_verified.store(0, Relaxed);
@@ -107,6 +113,11 @@ impl Progress {
     /// Goes to a phase.
     pub fn set_phase(&self, phase: Phase) {
         *lock(&self.phase) = phase;
+    }
+
+    /// Says why no stay can be begun.
+    pub fn set_trouble(&self, why: &str) {
+        why.clone_into(&mut lock(&self.trouble));
     }
 
     /// Names the file being read.
@@ -151,6 +162,7 @@ impl Progress {
         Snapshot {
             phase: *lock(&self.phase),
             current: lock(&self.current).clone(),
+            trouble: lock(&self.trouble).clone(),
             files_total: self.files_total.load(Relaxed),
             files_done: counts.archived + counts.duplicates + counts.failed,
             bytes_total: self.bytes_total.load(Relaxed),

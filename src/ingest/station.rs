@@ -346,6 +346,14 @@ fn word_of(e: &Error) -> &'static str {
 
 /// Takes the lock that lets one process write to the archive.
 pub fn lock(data: &Path) -> Result<Flock<File>> {
+    let owner = std::fs::metadata(data).map(|m| m.uid()).unwrap_or(0);
+    if owner != 0 && nix::unistd::geteuid().is_root() {
+        let user = nix::unistd::User::from_uid(owner.into()).ok().flatten();
+        let user = user.map_or_else(|| owner.to_string(), |u| u.name);
+        let what = format!("the station {} belongs to user {user}, and this is root", data.display());
+        return Err(Error::new(Kind::Invalid, what)
+            .next(format!("sudo -u {user} docket …: what root writes, {user} could not go on with")));
+    }
     let dir = Dir::open(data)
         .map_err(|e| e.next("`docket init --data DIR` makes a station; --data or DOCKET_DATA names it"))?;
     dir.lock(Path::new(LOCK), true).map_err(|e| match e.kind() {
@@ -366,6 +374,13 @@ pub fn init(config: &Config, clock: &dyn Clock, actor: &str) -> Result<Vec<Strin
     let _lock = lock(data)?;
     let path: PathBuf = data.join(CATALOG);
     let fresh = !path.exists();
+    let marked = |v: &&VolumeConfig| Volume::marker(&v.path).is_ok();
+    if let Some(volume) = config.volumes.iter().find(marked).filter(|_| fresh) {
+        let what = format!("volume {} is marked, but its station's catalogue is gone", volume.name);
+        return Err(Error::new(Kind::Invalid, what).next(
+            "put the newest `docket backup` back as catalog.sqlite; without one, `docket rebuild` makes it anew",
+        ));
+    }
     let catalog = Catalog::open_or_create(&path)?;
     if fresh {
         made.push(format!("catalogue {}", path.display()));
@@ -377,8 +392,14 @@ pub fn init(config: &Config, clock: &dyn Clock, actor: &str) -> Result<Vec<Strin
     };
     for config in &config.volumes {
         let (name, path) = (config.name.clone(), config.path.display().to_string());
-        if catalog.read(|db| volumes::id_of(db, &name))?.is_some() || Volume::marker(&config.path).is_ok() {
+        if Volume::marker(&config.path).is_ok() {
             continue;
+        }
+        let (by_name, forget) = (name.clone(), by.clone());
+        if !catalog.write(move |tx| volumes::forget_unused(tx, &forget, &by_name))? {
+            let what = format!("volume {name} holds recordings, and it is not at {path}");
+            return Err(Error::new(Kind::NotFound, what)
+                .next("mount it there, or name its old path again; a new volume wants a new name"));
         }
         let marker = Volume::create(config, &station, rfc3339(clock.now()))?;
         let by = by.clone();
