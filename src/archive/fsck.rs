@@ -1,7 +1,7 @@
 //! The catalogue against what lies on the volumes (I1, I2). Finding changes nothing; mending is
 //! limited to the rows, is decided anew under the station's lock, and never removes a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -249,7 +249,10 @@ impl Fsck<'_> {
     fn manifests(&mut self, dir: &Path, originals: &[(PathBuf, String)]) -> Result<()> {
         let records = self.text_of(&dir.join(layout::RECORDS))?;
         let sums = self.text_of(&dir.join(layout::SUMS))?;
-        let sums: BTreeSet<&str> = sums.lines().collect();
+        let mut hashes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (hash, name) in sums.lines().filter_map(|l| l.split_once("  ")) {
+            hashes.entry(name).or_default().insert(hash);
+        }
         let mut named = BTreeSet::new();
         for line in records.lines().filter_map(|l| serde_json::from_str::<Line>(l).ok()) {
             let Ok(recording) = recordings::find(self.db, &line.id) else {
@@ -267,18 +270,18 @@ impl Fsck<'_> {
         for (path, recording) in originals {
             let row = recordings::find(self.db, recording)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let sum = format!("{}  {name}", hex(&row.sha256));
+            let hash = hex(&row.sha256);
+            let listed = hashes.get(&*name);
             let witness = log::witness(self.db, recording)?;
-            if witness != Some((hex(&row.sha256), row.size)) {
+            if witness != Some((hash.clone(), row.size)) {
                 let text = "the custody log does not bear out its hash and size".to_owned();
                 self.tell(What::Contradiction, path, Some(recording), text)?;
             }
-            let other = |l: &&&str| l.split_once("  ").is_some_and(|(_, n)| n == name) && ***l != *sum;
-            if sums.iter().any(|l| other(&l)) {
+            if listed.is_some_and(|all| all.iter().any(|other| *other != hash)) {
                 let text = format!("{} gives it another hash as well", layout::SUMS);
                 self.tell(What::Contradiction, path, Some(recording), text)?;
             }
-            if !named.contains(recording) || !sums.contains(sum.as_str()) {
+            if !named.contains(recording) || !listed.is_some_and(|all| all.contains(&*hash)) {
                 let text = "the manifests beside it do not name it".to_owned();
                 self.tell(What::Unlisted, path, Some(recording), text)?;
             }
