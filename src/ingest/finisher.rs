@@ -20,7 +20,7 @@ use crate::catalog::jobs::Job;
 const BATCH_FILES: usize = 128;
 const BATCH_BYTES: u64 = 64 << 20;
 /// Finished copies that may wait; beyond it the writers wait.
-const WAITING: usize = 64;
+const WAITING: usize = 256;
 /// Threads that finish per volume: one syncs while the other reads back.
 const THREADS: usize = 2;
 
