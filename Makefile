@@ -33,7 +33,7 @@ smoke:
 	./target/debug/docket demo --data "$$dir" --json | grep -q '"archived": 0'
 
 # docket against the disk and against cp, rsync and rclone; docs/benchmarks.md keeps the tables. Needs root
-# (loop devices, cold caches, throttling), 20 GB of room, and about an hour and a half.
+# (loop devices, cold caches, throttling), 20 GB of room, and about two hours.
 # BENCH="full small" takes some sections only; BENCH_MIB and BENCH_ROUNDS make it shorter.
 .PHONY: bench
 bench: system

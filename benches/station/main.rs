@@ -63,7 +63,7 @@ fn main() {
     }
     drop(lab);
     if wants("eight") {
-        eight(&mut report, mib / 8, rounds);
+        eight(&mut report, mib / 4, rounds);
     }
     if wants("small") {
         small(&mut report, rounds);
