@@ -128,11 +128,20 @@ fn stamp_of(file: &PathBuf) -> Option<(SystemTime, u64)> {
 /// where it is still at it, the next tick comes back to it.
 fn aside(busy: &Arc<AtomicBool>, work: impl FnOnce() + Send + 'static) {
     if !busy.swap(true, SeqCst) {
-        let busy = Arc::clone(busy);
+        let until_done = Busy(Arc::clone(busy));
         tokio::task::spawn_blocking(move || {
+            let _until_done = until_done;
             work();
-            busy.store(false, SeqCst);
         });
+    }
+}
+
+/// However the work ends, the next may begin: a fault in one look must not blind the daemon for good.
+struct Busy(Arc<AtomicBool>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, SeqCst);
     }
 }
 
@@ -150,7 +159,7 @@ fn look_at_volumes(station: &Arc<Station>, busy: &Arc<AtomicBool>) {
         }
         let finished = station.open_volumes().and_then(|opened| {
             station.note_volume_states()?;
-            opened.iter().try_for_each(|volume| finish_on(&station, volume).map(drop))
+            opened.iter().try_for_each(|volume| finish_on(&station, volume))
         });
         if let Err(e) = finished {
             tracing::warn!("{e}");

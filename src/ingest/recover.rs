@@ -103,9 +103,8 @@ pub fn finish_again(
 }
 
 /// Goes on with what a volume holds whole and has not brought to its place: it was away at the start.
-pub fn finish_on(station: &Station, finisher: &Finisher) -> Result<usize> {
+pub fn finish_on(station: &Station, finisher: &Finisher) -> Result<()> {
     let (tell, told) = channel();
-    let mut sent = 0;
     for job in station.core.catalog.read(jobs::finishable)? {
         let targets = station.core.catalog.read(|db| jobs::targets(db, job.id))?;
         let stage = targets.iter().find(|(id, _)| *id == finisher.volume.id).map(|(_, state)| state.as_str());
@@ -117,7 +116,6 @@ pub fn finish_on(station: &Station, finisher: &Finisher) -> Result<usize> {
         let (ticket, values) =
             (Ticket::new(tell.clone(), job.id, Arc::new(Progress::default())), values(&job));
         finisher.submit(Item { job, values, stage, ticket });
-        sent += 1;
     }
     drop(tell);
     for (job, outcome) in told {
@@ -125,7 +123,7 @@ pub fn finish_on(station: &Station, finisher: &Finisher) -> Result<usize> {
             tracing::warn!("job {job}: {e}");
         }
     }
-    Ok(sent)
+    Ok(())
 }
 
 fn values(job: &Job) -> Values {

@@ -277,7 +277,7 @@ impl Station {
                 "wait until that stay has ended; if these are two devices, give one its own name with --recorder",
             ));
         }
-        let root = std::fs::metadata(card).ok().map(|m| (m.dev(), m.ino()));
+        let root = identity(card);
         if let Some((other, _)) = here.values().find(|(_, id)| id.is_some() && *id == root) {
             let what = format!("this card is docked already, at {}", show(other.as_os_str()));
             return Err(Error::new(Kind::Busy, what).next("wait until that stay has ended"));
@@ -328,9 +328,13 @@ pub fn not_anothers(id: &str, config: &VolumeConfig, all: &Config, db: &Connecti
     }
 }
 
+/// Device and inode of what a path leads to.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}
+
 /// Whether `path` is `folder` or lies below it. What is not there leads nowhere.
 fn leads_through(path: &Path, folder: &Path) -> bool {
-    let identity = |p: &Path| std::fs::metadata(p).ok().map(|m| (m.dev(), m.ino()));
     let Some(wanted) = identity(folder) else { return false };
     let real = std::fs::canonicalize(path).unwrap_or_default();
     real.ancestors().any(|above| identity(above) == Some(wanted))
