@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 
 /// From the ground up.
-const ROOMS: [&str; 10] =
-    ["base", "custody", "catalog", "dock", "card", "archive", "media", "ingest", "app", "cli"];
+const ROOMS: [&str; 14] = [
+    "base", "access", "custody", "catalog", "dock", "card", "archive", "media", "ingest", "cases",
+    "deadline", "alert", "app", "cli",
+];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();

@@ -23,6 +23,8 @@ pub enum Kind {
     NotFound,
     /// Bytes are not what the record says: hash, size, chain.
     Integrity,
+    /// No rule lets this person do this (I8).
+    Forbidden,
     /// Asked to stop.
     Cancelled,
     /// The catalogue (SQLite) refused.

@@ -7,6 +7,7 @@ pub mod backup;
 pub mod dockings;
 pub mod jobs;
 pub mod left;
+pub mod officers;
 pub mod recordings;
 pub mod volumes;
 
@@ -23,8 +24,15 @@ use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, M
 use crate::base::failpoint;
 use crate::base::{Error, Kind, Result};
 
-const STEPS: &[M<'_>] =
-    &[M::up(include_str!("migrations/0001.sql")), M::up(include_str!("migrations/0002.sql"))];
+const STEPS: &[M<'_>] = &[
+    M::up(include_str!("migrations/0001.sql")),
+    M::up(include_str!("migrations/0002.sql")),
+    M::up(include_str!("migrations/0003.sql")),
+    M::up(include_str!("migrations/0004.sql")),
+    M::up(include_str!("migrations/0005.sql")),
+    M::up(include_str!("migrations/0006.sql")),
+    M::up(include_str!("migrations/0007.sql")),
+];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
 /// Changes gathered into one commit at most.

@@ -24,9 +24,10 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::access::Person;
 use crate::base::config::{Config, Source};
 use crate::base::{Error, Kind, Result};
-use crate::catalog::{self, Connection};
+use crate::catalog::{self, Connection, officers};
 use crate::ingest::station::CATALOG;
 
 /// How a command ended well.
@@ -70,6 +71,9 @@ struct StationArgs {
     /// A settings file elsewhere than DIR/docket.toml
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "data")]
     config: Option<PathBuf>,
+    /// Act in the name and with the rights of this officer; without it, as the station's administrator
+    #[arg(long = "as", global = true, env = "DOCKET_AS", value_name = "BADGE")]
+    acting: Option<String>,
 }
 
 impl StationArgs {
@@ -84,6 +88,20 @@ impl StationArgs {
 
     fn config(&self) -> Result<Config> {
         self.source()?.load()
+    }
+
+    /// Who acts. Whoever can open the station's files could change them by hand as well, so without
+    /// `--as` a command acts as its administrator.
+    #[allow(dead_code)]
+    fn person(&self, db: &Connection) -> Result<Person> {
+        match &self.acting {
+            Some(badge) => {
+                let person = officers::find(db, badge)?.acting()?;
+                // Evidence: in whose name, and at whose keyboard.
+                Ok(Person { actor: format!("{} via {}", person.actor, actor()), ..person })
+            }
+            None => Ok(Person::administrator(actor())),
+        }
     }
 }
 

@@ -1,13 +1,18 @@
 //! Settings: `docket.toml` read with every problem named at once, unknown keys refused.
 
+mod rules;
+mod section;
+
 use std::path::{Path, PathBuf};
 
-use toml::{Table, Value};
+use toml::Table;
 
+pub use self::rules::{Cases, Custody, Deadlines, Metrics};
+use self::section::Section;
 use super::{Error, Kind, Result};
 
 /// The commented file that `docket init` writes.
-pub const TEMPLATE: &str = include_str!("../../config/docket.toml");
+pub const TEMPLATE: &str = include_str!("../../../config/docket.toml");
 
 /// All settings of a station.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +39,14 @@ pub struct Config {
     pub profiles: Option<PathBuf>,
     /// Read durations and codecs of archived media.
     pub probe: bool,
+    /// The clocks.
+    pub deadlines: Deadlines,
+    /// Checklists and linking.
+    pub cases: Cases,
+    /// Checkpoints of the custody log.
+    pub custody: Custody,
+    /// The door for Prometheus.
+    pub metrics: Metrics,
     /// What goes into the log: `error`, `warn`, `info`, `debug`, `trace`, or a filter.
     pub log: String,
 }
@@ -106,6 +119,10 @@ impl Config {
             rescan_seconds: 30,
             profiles: None,
             probe: true,
+            deadlines: Deadlines::default(),
+            cases: Cases::default(),
+            custody: Custody::default(),
+            metrics: Metrics::default(),
             log: "info".into(),
         }
     }
@@ -138,7 +155,7 @@ impl Config {
             Ok(table) => table,
             Err(e) => return Err(vec![e.to_string().trim().replace('\n', "\n    ")]),
         };
-        let mut top = Section { name: String::new(), table, problems: Vec::new() };
+        let mut top = Section::top(table);
         let mut c = Self::defaults(base);
         if let Some(mut s) = top.section("station") {
             c.data = s.string("data").map_or(c.data, |p| base.join(p));
@@ -181,6 +198,22 @@ impl Config {
             c.rescan_seconds = s.number("rescan_seconds", 1, 86_400).unwrap_or(c.rescan_seconds);
             c.profiles = s.path_optional("profiles", base);
             c.probe = s.boolean("probe").unwrap_or(c.probe);
+            top.take_problems(s);
+        }
+        if let Some(mut s) = top.section("deadlines") {
+            c.deadlines = rules::deadlines(&mut s);
+            top.take_problems(s);
+        }
+        if let Some(mut s) = top.section("cases") {
+            c.cases = rules::cases(&mut s, base);
+            top.take_problems(s);
+        }
+        if let Some(mut s) = top.section("custody") {
+            c.custody = rules::custody(&mut s, base);
+            top.take_problems(s);
+        }
+        if let Some(mut s) = top.section("metrics") {
+            c.metrics = rules::metrics(&mut s);
             top.take_problems(s);
         }
         let mut problems = top.finish();
@@ -234,163 +267,6 @@ fn twice<T: std::fmt::Display>(values: impl Iterator<Item = T>, what: &str, prob
     }
 }
 
-/// One table of the file; what is left in it at the end was not known.
-struct Section {
-    name: String,
-    table: Table,
-    problems: Vec<String>,
-}
-
-impl Section {
-    fn key(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
-    }
-
-    fn wrong(&mut self, key: &str, wanted: &str, got: &Value) {
-        let line = format!("{} wants {wanted}, not {got}", self.key(key));
-        self.problems.push(line);
-    }
-
-    fn section(&mut self, name: &str) -> Option<Section> {
-        match self.table.remove(name)? {
-            Value::Table(table) => Some(Section { name: name.into(), table, problems: Vec::new() }),
-            other => {
-                self.wrong(name, &format!("a table [{name}]"), &other);
-                None
-            }
-        }
-    }
-
-    fn sections(&mut self, name: &str) -> Option<Vec<Section>> {
-        let value = self.table.remove(name)?;
-        let Value::Array(list) = value else {
-            self.wrong(name, &format!("tables [[{name}]]"), &value);
-            return None;
-        };
-        let mut out = Vec::new();
-        for (i, item) in list.into_iter().enumerate() {
-            let name = format!("{name}[{}]", i + 1);
-            match item {
-                Value::Table(table) => out.push(Section { name, table, problems: Vec::new() }),
-                other => self.wrong(&name, "a table", &other),
-            }
-        }
-        Some(out)
-    }
-
-    fn string(&mut self, key: &str) -> Option<String> {
-        match self.table.remove(key)? {
-            Value::String(s) if !s.is_empty() => Some(s),
-            other => {
-                self.wrong(key, "a text in quotes", &other);
-                None
-            }
-        }
-    }
-
-    fn name_of(&mut self) -> Option<String> {
-        if !self.table.contains_key("name") {
-            self.problems.push(format!("{} is missing", self.key("name")));
-            return None;
-        }
-        let name = self.string("name")?;
-        let fine = name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && name.len() <= 64;
-        if !fine {
-            let key = self.key("name");
-            self.problems.push(format!("{key} `{name}`: letters, digits, `-`, `_`, `.`; at most 64 bytes"));
-        }
-        fine.then_some(name)
-    }
-
-    fn path(&mut self, key: &str, base: &Path) -> Option<PathBuf> {
-        if !self.table.contains_key(key) {
-            self.problems.push(format!("{} is missing", self.key(key)));
-        }
-        self.path_optional(key, base)
-    }
-
-    fn path_optional(&mut self, key: &str, base: &Path) -> Option<PathBuf> {
-        self.string(key).map(|p| base.join(p))
-    }
-
-    fn strings(&mut self, key: &str) -> Option<Vec<String>> {
-        let value = self.table.remove(key)?;
-        let list = value.as_array().map(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect());
-        match list {
-            Some(Some(list)) => Some(list),
-            _ => {
-                self.wrong(key, "a list of texts", &value);
-                None
-            }
-        }
-    }
-
-    fn boolean(&mut self, key: &str) -> Option<bool> {
-        match self.table.remove(key)? {
-            Value::Boolean(b) => Some(b),
-            other => {
-                self.wrong(key, "true or false", &other);
-                None
-            }
-        }
-    }
-
-    fn number(&mut self, key: &str, min: u64, max: u64) -> Option<u64> {
-        let value = self.table.remove(key)?;
-        match value.as_integer().and_then(|n| u64::try_from(n).ok()) {
-            Some(n) if (min..=max).contains(&n) => Some(n),
-            _ => {
-                self.wrong(key, &format!("a whole number from {min} to {max}"), &value);
-                None
-            }
-        }
-    }
-
-    fn size(&mut self, key: &str) -> Option<u64> {
-        let value = self.table.remove(key)?;
-        let size = match &value {
-            Value::Integer(n) => u64::try_from(*n).ok(),
-            Value::String(s) => parse_size(s),
-            _ => None,
-        };
-        if size.is_none() {
-            self.wrong(key, "a size such as \"512 MiB\"", &value);
-        }
-        size
-    }
-
-    fn take_problems(&mut self, section: Section) {
-        self.problems.extend(section.finish());
-    }
-
-    fn finish(mut self) -> Vec<String> {
-        let unknown: Vec<_> =
-            self.table.keys().map(|k| format!("{} is not a setting", self.key(k))).collect();
-        self.problems.extend(unknown);
-        self.problems
-    }
-}
-
-/// `512 MiB`, `2GB`, `4096`: bytes. Binary and decimal units.
-pub fn parse_size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let factor: u64 = match text[digits..].trim() {
-        "" | "B" => 1,
-        "KiB" | "K" => 1 << 10,
-        "MiB" | "M" => 1 << 20,
-        "GiB" | "G" => 1 << 30,
-        "TiB" | "T" => 1 << 40,
-        "kB" | "KB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "TB" => 1_000_000_000_000,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -435,8 +311,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!(parse_size("64 MiB"), Some(64 << 20));
-        assert_eq!(parse_size("99999999 TiB"), None);
-        assert_eq!(parse_size("-1"), None);
+        assert_eq!(section::parse_size("64 MiB"), Some(64 << 20));
+        assert_eq!(section::parse_size("99999999 TiB"), None);
+        assert_eq!(section::parse_size("-1"), None);
     }
 }
