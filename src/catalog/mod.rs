@@ -4,11 +4,15 @@
 //! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
 
 pub mod backup;
+pub mod cases;
 pub mod dockings;
+pub mod exemptions;
 pub mod jobs;
 pub mod left;
+pub mod links;
 pub mod officers;
 pub mod recordings;
+pub mod steps;
 pub mod volumes;
 
 use std::path::{Path, PathBuf};
