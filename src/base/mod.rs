@@ -10,6 +10,7 @@ pub mod failpoint;
 pub mod ids;
 pub mod logging;
 pub mod process;
+pub mod segment;
 pub mod text;
 pub mod zh;
 

@@ -4,14 +4,18 @@
 //! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
 
 pub mod backup;
+pub mod cases;
 pub mod deadlines;
 pub mod dockings;
+pub mod exemptions;
 pub mod jobs;
 pub mod ledger;
 pub mod left;
+pub mod links;
 pub mod officers;
 pub mod recorders;
 pub mod recordings;
+pub mod steps;
 pub mod units;
 pub mod volumes;
 
