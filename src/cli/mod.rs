@@ -1,5 +1,6 @@
 //! The commands: one file each, over the rooms below.
 
+mod alerts;
 mod backup;
 mod custody;
 mod demo;
@@ -92,7 +93,6 @@ impl StationArgs {
 
     /// Who acts. Whoever can open the station's files could change them by hand as well, so without
     /// `--as` a command acts as its administrator.
-    #[allow(dead_code)]
     fn person(&self, db: &Connection) -> Result<Person> {
         match &self.acting {
             Some(badge) => {
@@ -118,6 +118,7 @@ enum Command {
     Backup(backup::Args),
     Doctor(doctor::Args),
     Custody(custody::Args),
+    Alerts(alerts::Args),
     Demo(demo::Args),
     /// Print the completions of a shell
     Completions {
@@ -146,6 +147,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(station, &args),
         Command::Doctor(args) => doctor::run(station, &args),
         Command::Custody(args) => custody::run(station, &args),
+        Command::Alerts(args) => alerts::run(station, &args),
         Command::Demo(args) => demo::run(station, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "docket", &mut std::io::stdout());
