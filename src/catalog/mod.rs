@@ -4,6 +4,7 @@
 //! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
 
 pub mod backup;
+pub mod candidates;
 pub mod cases;
 pub mod dockings;
 pub mod exemptions;
@@ -12,6 +13,7 @@ pub mod left;
 pub mod links;
 pub mod officers;
 pub mod recordings;
+pub mod search;
 pub mod steps;
 pub mod volumes;
 
