@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod backup;
+pub mod candidates;
 pub mod cases;
 pub mod deadlines;
 pub mod dockings;
@@ -18,6 +19,7 @@ pub mod officers;
 pub mod outbox;
 pub mod recorders;
 pub mod recordings;
+pub mod search;
 pub mod steps;
 pub mod units;
 pub mod volumes;

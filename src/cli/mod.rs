@@ -2,6 +2,8 @@
 
 mod alerts;
 mod backup;
+mod cases;
+mod checklists;
 mod custody;
 mod demo;
 mod demo_cards;
@@ -16,6 +18,7 @@ mod output;
 mod rebuild;
 mod recordings;
 mod run;
+mod search;
 mod status;
 mod verify;
 mod words;
@@ -119,6 +122,9 @@ enum Command {
     Doctor(doctor::Args),
     Custody(custody::Args),
     Alerts(alerts::Args),
+    Cases(cases::Args),
+    Checklists(checklists::Args),
+    Search(search::Args),
     Demo(demo::Args),
     /// Print the completions of a shell
     Completions {
@@ -148,6 +154,9 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(station, &args),
         Command::Custody(args) => custody::run(station, &args),
         Command::Alerts(args) => alerts::run(station, &args),
+        Command::Cases(args) => cases::run(station, &args),
+        Command::Checklists(args) => checklists::run(station, &args),
+        Command::Search(args) => search::run(station, &args),
         Command::Demo(args) => demo::run(station, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "docket", &mut std::io::stdout());
