@@ -5,6 +5,7 @@ mod backup;
 mod cases;
 mod checklists;
 mod custody;
+mod deadlines;
 mod demo;
 mod demo_cards;
 mod doctor;
@@ -121,6 +122,7 @@ enum Command {
     Backup(backup::Args),
     Doctor(doctor::Args),
     Custody(custody::Args),
+    Deadlines(deadlines::Args),
     Alerts(alerts::Args),
     Cases(cases::Args),
     Checklists(checklists::Args),
@@ -153,6 +155,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(station, &args),
         Command::Doctor(args) => doctor::run(station, &args),
         Command::Custody(args) => custody::run(station, &args),
+        Command::Deadlines(args) => deadlines::run(station, &args),
         Command::Alerts(args) => alerts::run(station, &args),
         Command::Cases(args) => cases::run(station, &args),
         Command::Checklists(args) => checklists::run(station, &args),
