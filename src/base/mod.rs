@@ -11,6 +11,7 @@ pub mod ids;
 pub mod logging;
 pub mod process;
 pub mod text;
+pub mod when;
 pub mod zh;
 
 pub use cancel::Cancel;

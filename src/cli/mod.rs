@@ -10,12 +10,17 @@ mod help;
 mod ingest;
 mod init;
 mod interrupt;
+mod ledger;
 mod man;
+mod officers;
 mod output;
 mod rebuild;
+mod recorders;
 mod recordings;
+mod registers;
 mod run;
 mod status;
+mod units;
 mod verify;
 mod words;
 
@@ -27,7 +32,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::access::Person;
 use crate::base::config::{Config, Source};
 use crate::base::{Error, Kind, Result};
-use crate::catalog::{self, Connection, officers};
+use crate::catalog::{self, Connection};
 use crate::ingest::station::CATALOG;
 
 /// How a command ended well.
@@ -92,13 +97,12 @@ impl StationArgs {
 
     /// Who acts. Whoever can open the station's files could change them by hand as well, so without
     /// `--as` a command acts as its administrator.
-    #[allow(dead_code)]
     fn person(&self, db: &Connection) -> Result<Person> {
         match &self.acting {
             Some(badge) => {
-                let person = officers::find(db, badge)?.acting()?;
+                let person = catalog::officers::find(db, badge)?.acting()?;
                 // Evidence: in whose name, and at whose keyboard.
-                Ok(Person { actor: format!("{} via {}", person.actor, actor()), ..person })
+                Ok(Person { actor: [person.actor, actor()].join(" via "), ..person })
             }
             None => Ok(Person::administrator(actor())),
         }
@@ -118,6 +122,10 @@ enum Command {
     Backup(backup::Args),
     Doctor(doctor::Args),
     Custody(custody::Args),
+    Units(units::Args),
+    Officers(officers::Args),
+    Recorders(recorders::Args),
+    Ledger(ledger::Args),
     Demo(demo::Args),
     /// Print the completions of a shell
     Completions {
@@ -146,6 +154,10 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(station, &args),
         Command::Doctor(args) => doctor::run(station, &args),
         Command::Custody(args) => custody::run(station, &args),
+        Command::Units(args) => units::run(station, &args),
+        Command::Officers(args) => officers::run(station, &args),
+        Command::Recorders(args) => recorders::run(station, &args),
+        Command::Ledger(args) => ledger::run(station, &args),
         Command::Demo(args) => demo::run(station, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "docket", &mut std::io::stdout());

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use super::output;
+use crate::access::Role;
 use crate::base::{Error, zh};
+use crate::cases::terms;
 
 static CHINESE: OnceLock<bool> = OnceLock::new();
 
@@ -60,6 +63,10 @@ pub fn state(word: &str) -> &str {
         "online" => t("online", "在线"),
         "full" => t("full", "空间不足"),
         "foreign" => t("foreign", "非本站存储卷"),
+        "in_service" => t("in service", "在用"),
+        "lent" => t("lent", "借出"),
+        "broken" => t("broken", "故障"),
+        "retired" => t("retired", "报废"),
         other => other,
     }
 }
@@ -96,6 +103,11 @@ fn verdict(facts: &str) -> String {
         _ => "无法播放",
     };
     facts["reason"].as_str().map_or_else(|| word.to_owned(), |why| format!("{word}：{}", say(why)))
+}
+
+/// A role as people read it.
+pub fn role(role: Role) -> &'static str {
+    terms::role_word(role, is_chinese())
 }
 
 /// The kind of a recording.
@@ -166,6 +178,21 @@ pub fn action(word: &str) -> &str {
         "station.checked" => "工作站检查",
         "volume.registered" => "存储卷登记",
         "volume.state" => "存储卷状态变更",
+        "unit.added" => "单位登记",
+        "unit.changed" => "单位信息变更",
+        "unit.closed" => "单位撤销",
+        "unit.reopened" => "单位恢复使用",
+        "officer.added" => "人员登记",
+        "officer.changed" => "人员信息变更",
+        "officer.left" => "人员离岗",
+        "officer.rejoined" => "人员返岗",
+        "recorder.added" => "记录仪登记",
+        "recorder.changed" => "记录仪信息变更",
+        "recorder.retired" => "记录仪报废",
+        "issue.made" => "记录仪领用",
+        "issue.returned" => "记录仪归还",
+        "issue.corrected" => "领用记录更正",
+        "issue.voided" => "领用记录作废",
         other => return other,
     };
     if is_chinese() { chinese } else { word }
@@ -176,7 +203,12 @@ pub fn detail(name: &str, value: &str) -> String {
     if !is_chinese() {
         return format!("{name}={value}");
     }
+    // What a fact was before it changed.
+    if let Some(name) = name.strip_prefix("old_") {
+        return format!("原{}", detail(name, value));
+    }
     let chinese = match name {
+        "left" if value == "true" || value == "false" => "已离岗",
         "archived" => "归档",
         "card" => "卡路径",
         "dock" => "采集口",
@@ -204,12 +236,37 @@ pub fn detail(name: &str, value: &str) -> String {
         "ended" => "已结束",
         "facts" => "媒体信息",
         "mtime_ns" => "修改时间（纳秒）",
+        "archive_hours" => "归档时限（小时）",
+        "case_days" => "立卷归档时限（天）",
+        "closed" => "已撤销",
+        "digest" => "每日汇总时间",
+        "email" => "邮箱",
+        "issued_at" => "领用时间",
+        "issued_battery" => "领用时电量（%）",
+        "issued_clock_ms" => "领用时时钟偏差（毫秒）",
+        "issued_free" => "领用时剩余空间（字节）",
+        "model" => "型号",
+        "name" => "名称",
+        "note" => "备注",
+        "officer" => "执法证号",
+        "parent" => "上级单位",
+        "purpose" => "用途",
+        "quiet" => "免打扰时段",
+        "returned_at" => "归还时间",
+        "returned_battery" => "归还时电量（%）",
+        "returned_clock_ms" => "归还时时钟偏差（毫秒）",
+        "returned_free" => "归还时剩余空间（字节）",
+        "role" => "角色",
+        "unit" => "单位",
+        "why" => "更正原因",
         other => other,
     };
     let value = match name {
         "state" => Cow::Borrowed(state(value)),
         "how" => Cow::Borrowed(how(value)),
         "facts" => Cow::Owned(verdict(value)),
+        "role" => Role::of(value).map_or(Cow::Borrowed(value), |r| Cow::Borrowed(role(r))),
+        "issued_at" | "returned_at" => Cow::Owned(output::time_of(value)),
         _ => match value {
             "true" => Cow::Borrowed("是"),
             "false" => Cow::Borrowed("否"),
