@@ -21,7 +21,7 @@ use crate::access::{About, Deed, Person, check};
 use crate::base::config::parse_size;
 use crate::base::{Error, Kind, Result, when};
 use crate::catalog::dockings::By;
-use crate::catalog::ledger::{self, Condition};
+use crate::catalog::ledger::{self, Condition, Issue};
 use crate::catalog::{Connection, officers, rehearse};
 
 /// What an import did, or would do.
@@ -194,6 +194,7 @@ fn make(
             },
         };
         match done {
+            Ok(_) if !line.problems.is_empty() => {}
             Ok(Done::Added) => report.added += 1,
             Ok(Done::Changed(facts)) => report.changed.push((row.line, key, facts)),
             Ok(Done::Unchanged) => report.unchanged += 1,
@@ -330,30 +331,37 @@ fn entry(
         // Said of this line already: it stands twice.
         return Ok(Done::Unchanged);
     }
-    let differs = |field: &str| wrong(format!("entry {} of the ledger says otherwise: {field}", old.id));
-    let said = |new: Condition, old: Condition| {
-        let same = |new: Option<i64>, old: Option<i64>| new.is_none() || new == old;
-        same(new.battery.map(i64::from), old.battery.map(i64::from))
-            && same(new.free, old.free)
-            && same(new.clock, old.clock)
-    };
-    let field = match &take.returned {
-        _ if officer.id != old.officer => Some("officer"),
-        _ if take.purpose != old.purpose => Some("purpose"),
-        _ if !said(take.issued, old.issued) => Some("the condition when it was taken"),
-        _ if !take.note.is_empty() && take.note != old.note && old.returned_at.is_some() => Some("note"),
-        Some((at, _)) if old.returned_at.is_some_and(|old| old != *at) => Some("returned_at"),
-        Some((_, how)) if old.returned_at.is_some() && !said(*how, old.returned) => {
-            Some("the condition when it came back")
-        }
-        _ => None,
-    };
-    match (field, take.returned) {
-        (Some(field), _) => Err(differs(field)),
-        (None, Some(returned)) if old.returned_at.is_none() => {
+    for column in differing(take, officer.id, &old) {
+        line.problem(Some(column), format!("entry {} of the ledger says otherwise", old.id));
+    }
+    match take.returned {
+        Some(returned) if old.returned_at.is_none() && line.problems.is_empty() => {
             let new = keeping::close(tx, by, old, returned, &take.note)?;
-            Ok(Done::Changed(serde_json::json!({ "returned_at": when::exact(new.returned_at.unwrap_or(0)) })))
+            Ok(Done::Changed(serde_json::json!({ "returned_at": new.returned_at.map(when::exact) })))
         }
         _ => Ok(Done::Unchanged),
     }
+}
+
+/// The columns in which a line says something else than the ledger. An empty cell says nothing, and of an
+/// open entry the ledger does not say how it ends.
+fn differing(take: &Take, officer: i64, old: &Issue) -> Vec<usize> {
+    let (end, back) = take.returned.unzip();
+    let back = back.unwrap_or_default();
+    let is_open = old.returned_at.is_none();
+    let same = |new: Option<i64>, old: Option<i64>| new.is_none() || new == old;
+    let at_end = |new: Option<i64>, old: Option<i64>| is_open || same(new, old);
+    let checks = [
+        (1, officer == old.officer),
+        (3, take.purpose == old.purpose),
+        (5, same(take.issued.battery.map(i64::from), old.issued.battery.map(i64::from))),
+        (6, same(take.issued.free, old.issued.free)),
+        (7, same(take.issued.clock, old.issued.clock)),
+        (8, at_end(end, old.returned_at)),
+        (9, at_end(back.battery.map(i64::from), old.returned.battery.map(i64::from))),
+        (10, at_end(back.free, old.returned.free)),
+        (11, at_end(back.clock, old.returned.clock)),
+        (12, take.note.is_empty() || take.note == old.note || is_open && end.is_some()),
+    ];
+    checks.into_iter().filter(|(_, same)| !same).map(|(column, _)| column).collect()
 }

@@ -156,7 +156,7 @@ pub(super) fn enter(
     // Of what is over by now only the periods count: the register says what is so today.
     if new.returned_at.is_none() {
         if officer.left {
-            return Err(wrong(format!("{} has left, and can be issued no recorder", officer.name))
+            return Err(wrong(format!("officer {} has left, and can be issued no recorder", officer.name))
                 .next("issue it to somebody who is with the unit"));
         }
         let advice = format!("when it can be used again: docket recorders set {recorder} --state in-service");
@@ -208,7 +208,7 @@ fn brought_back(tx: &Connection, new: &mut Issue) -> Result<()> {
 fn can_be(i: &Issue, now: i64) -> Result<()> {
     let late = [Some(i.issued_at), i.returned_at].into_iter().flatten().find(|at| *at > now);
     if let Some(at) = late {
-        return Err(wrong(format!("{} has not come yet: it is {} now", spoken(at), spoken(now)))
+        return Err(wrong(format!("the time {} has not come yet: it is {} now", spoken(at), spoken(now)))
             .next("enter what has happened, when it has"));
     }
     match i.returned_at {
@@ -354,4 +354,135 @@ pub fn void(tx: &Connection, who: &Person, at: DateTime<Utc>, id: i64, why: &str
     let why = field::needed(why, NOTE)?;
     ledger::void(tx, &By { actor: who.actor.clone(), at }, &old, &why)?;
     Ok(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::from_ms;
+    use crate::cases::registers::{Must, OfficerChange, RecorderChange, UnitChange};
+    use crate::cases::registers::{put_officer, put_recorder, put_unit};
+    use crate::catalog::Catalog;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_795_000_000_000;
+
+    /// A catalogue with two officers and a recorder.
+    fn kept() -> (tempfile::TempDir, Catalog) {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open_or_create(&dir.path().join("c.sqlite")).unwrap();
+        catalog
+            .write(|tx| {
+                let (who, at) = (Person::administrator("test".into()), from_ms(NOW));
+                let unit = UnitChange { code: "u".into(), name: Some("U".into()), ..UnitChange::default() };
+                put_unit(tx, &who, at, &unit, Must::Add)?;
+                for badge in ["1", "2"] {
+                    let officer = OfficerChange {
+                        badge: badge.into(),
+                        name: Some(format!("N{badge}")),
+                        unit: Some("u".into()),
+                        ..OfficerChange::default()
+                    };
+                    put_officer(tx, &who, at, &officer, Must::Add)?;
+                }
+                let recorder = RecorderChange { id: "R".into(), ..RecorderChange::default() };
+                put_recorder(tx, &who, at, &recorder, Must::Add).map(drop)
+            })
+            .unwrap();
+        (dir, catalog)
+    }
+
+    fn take(badge: &str, from: i64, to: Option<i64>) -> Take {
+        Take {
+            recorder: "R".into(),
+            badge: badge.into(),
+            purpose: "p".into(),
+            issued_at: from,
+            returned: to.map(|to| (to, Condition::default())),
+            ..Take::default()
+        }
+    }
+
+    fn enter(catalog: &Catalog, take: Take) -> Result<Issue> {
+        let who = Person::administrator("test".into());
+        catalog.write(move |tx| issue(tx, &who, from_ms(NOW), &take))
+    }
+
+    #[test]
+    fn periods_overlap_where_they_share_a_moment() {
+        let period = |from, to| Period { from, to };
+        for (a, b, overlap) in [
+            (period(0, Some(5)), period(5, Some(9)), false),
+            (period(0, Some(6)), period(5, Some(9)), true),
+            (period(0, None), period(5, Some(9)), true),
+            (period(9, None), period(5, Some(9)), false),
+            (period(5, Some(5)), period(5, Some(5)), true),
+            (period(6, Some(6)), period(5, Some(9)), true),
+        ] {
+            assert_eq!((a.overlaps(b), b.overlaps(a)), (overlap, overlap), "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn who_held_it_is_told_by_the_ledger_and_then_by_the_register() {
+        let (_dir, catalog) = kept();
+        let holder = |at| catalog.read(|db| ledger::holder_at(db, "R", at)).unwrap();
+        assert_eq!(holder(50), None);
+        enter(&catalog, take("1", 100, Some(200))).unwrap();
+        let open = enter(&catalog, take("2", 300, None)).unwrap();
+        let [one, two] = ["1", "2"].map(|b| catalog.read(|db| officers::find(db, b)).unwrap().id);
+        let held = [99, 100, 199, 200, 299, 300, NOW].map(holder);
+        assert_eq!(held, [None, Some(one), Some(one), None, None, Some(two), Some(two)]);
+        let who = Person::administrator("test".into());
+        catalog
+            .write(move |tx| {
+                let assigned =
+                    RecorderChange { id: "R".into(), officer: Some(Some("1".into())), ..Default::default() };
+                put_recorder(tx, &who, from_ms(NOW), &assigned, Must::Set)?;
+                void(tx, &who, from_ms(NOW), open.id, "mistyped").map(drop)
+            })
+            .unwrap();
+        assert_eq!([50, 250, 300].map(holder), [Some(one); 3]);
+        assert_eq!(catalog.read(ledger::open_issues).unwrap(), []);
+        // What was void is no obstacle, and leaves its number behind.
+        assert!(enter(&catalog, take("1", 300, None)).unwrap().id > open.id);
+    }
+
+    #[test]
+    fn whoever_is_not_concerned_keeps_no_ledger() {
+        let (_dir, catalog) = kept();
+        let person = |badge: &str| catalog.read(|db| officers::find(db, badge)?.acting()).unwrap();
+        let (one, two) = (person("1"), person("2"));
+        let as_one = one.clone();
+        let made = catalog.write(move |tx| issue(tx, &as_one, from_ms(NOW), &take("1", 100, None))).unwrap();
+        let now = (NOW, Condition::default());
+        let refused = catalog.write(move |tx| give_back(tx, &two, from_ms(NOW), "R", now, "")).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Forbidden);
+        // Taking and bringing back is one's own; what the ledger said is not.
+        let id = made.id;
+        let as_one = one.clone();
+        let refused = catalog.write(move |tx| void(tx, &as_one, from_ms(NOW), id, "x")).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Forbidden);
+        catalog.write(move |tx| give_back(tx, &one, from_ms(NOW), "R", now, "").map(drop)).unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn no_two_entries_of_a_recorder_ever_overlap(
+            tries in prop::collection::vec((0_i64..40, prop::option::weighted(0.9, 0_i64..12)), 1..14),
+        ) {
+            let (_dir, catalog) = kept();
+            let mut kept: Vec<Period> = Vec::new();
+            for (from, length) in tries {
+                let period = Period { from, to: length.map(|n| from + n) };
+                let free = !kept.iter().any(|other| other.overlaps(period));
+                let made = enter(&catalog, take("1", period.from, period.to));
+                prop_assert_eq!(made.is_ok(), free, "{:?} {:?} {:?}", kept, period, made);
+                if free {
+                    kept.push(period);
+                }
+            }
+        }
+    }
 }

@@ -323,15 +323,17 @@ fn may_leave(tx: &Connection, officer: &Officer) -> Result<()> {
         Ok(())
     })?;
     if let Some(first) = out.first() {
-        return Err(wrong(format!("{} still holds recorder {}", officer.name, out.join(", ")))
+        return Err(wrong(format!("officer {} still holds recorder {}", officer.name, out.join(", ")))
             .next(format!("take it back first: docket ledger return {first}")));
     }
     let assigned = recorders::assigned_to(tx, officer.id)?;
     if let Some(first) = assigned.first() {
-        return Err(wrong(format!("{} still has recorder {} assigned", officer.name, assigned.join(", ")))
-            .next(format!(
-                "assign it to somebody else first: docket recorders set {first} --officer BADGE"
-            )));
+        return Err(wrong(format!(
+            "officer {} still has recorder {} assigned",
+            officer.name,
+            assigned.join(", ")
+        ))
+        .next(format!("assign it to somebody else first: docket recorders set {first} --officer BADGE")));
     }
     Ok(())
 }
@@ -386,7 +388,7 @@ pub fn put_recorder(
     if let Some(badge) = &change.officer {
         let officer = badge.as_deref().map(|badge| officers::find(tx, badge)).transpose()?;
         if let Some(gone) = officer.as_ref().filter(|o| o.left && Some(o.id) != new.officer) {
-            return Err(wrong(format!("{} has left, and can be assigned no recorder", gone.name)));
+            return Err(wrong(format!("officer {} has left, and can be assigned no recorder", gone.name)));
         }
         new.officer = officer.map(|o| o.id);
     }

@@ -120,7 +120,7 @@ struct Moment {
     #[arg(long, value_name = "TIME", value_parser = shared::moment)]
     at: Option<i64>,
     /// Charge of the battery in percent
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "PERCENT", value_parser = shared::percent)]
     battery: Option<u8>,
     /// Free space, such as 12 GiB
     #[arg(long, value_name = "SIZE", value_parser = shared::size)]

@@ -83,6 +83,12 @@ pub fn seconds(text: &str) -> Result<i64, String> {
     terms::seconds(text).ok_or_else(|| "a number of seconds is written like -5 or 0.5".to_owned())
 }
 
+/// Reads a number of percent.
+pub fn percent(text: &str) -> Result<u8, String> {
+    let read = text.trim_end_matches('%').parse().ok().filter(|n| *n <= 100);
+    read.ok_or_else(|| "a number of percent lies between 0 and 100".to_owned())
+}
+
 /// Reads a number of bytes.
 pub fn size(text: &str) -> Result<i64, String> {
     crate::base::config::parse_size(text)
@@ -142,16 +148,23 @@ fn changes(done: &Done) -> Value {
     if let Done::Changed(facts) = done { facts.clone() } else { json!({}) }
 }
 
-/// Facts of custody on one line.
-pub fn details(facts: &Value) -> String {
-    let facts = facts.as_object().map(|f| f.iter().collect::<Vec<_>>()).unwrap_or_default();
-    let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-    facts
-        .into_iter()
-        .filter(|(_, v)| !v.is_null())
-        .map(|(k, v)| words::detail(k, &text(v)))
-        .collect::<Vec<_>>()
-        .join(" ")
+/// What changed, on one line: from what to what.
+fn details(facts: &Value) -> String {
+    let none = t("none", "无");
+    // As the custody log shows them: `name=value`.
+    let shown = |name: &str, value: &Value| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let said = words::detail(name, &text);
+        let (label, text) = said.split_once('=').unwrap_or((name, &said));
+        let empty = value.is_null() || text.is_empty();
+        (label.to_owned(), if empty { none.to_owned() } else { text.to_owned() })
+    };
+    let mut parts = Vec::new();
+    for (name, new) in facts.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with("old_")) {
+        let ((label, new), (_, old)) = (shown(name, new), shown(name, &facts[format!("old_{name}")]));
+        parts.push(format!("{label}{}{old} → {new}", t(": ", "：")));
+    }
+    parts.join(t("; ", "；"))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {

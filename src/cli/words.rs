@@ -246,7 +246,7 @@ pub fn detail(name: &str, value: &str) -> String {
         "issued_clock_ms" => "领用时时钟偏差（毫秒）",
         "issued_free" => "领用时剩余空间（字节）",
         "model" => "型号",
-        "name" => "名称",
+        "name" => "姓名（名称）",
         "note" => "备注",
         "officer" => "执法证号",
         "parent" => "上级单位",
