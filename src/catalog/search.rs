@@ -45,7 +45,7 @@ pub fn cases(db: &Connection, q: &CaseQuery, each: &mut dyn FnMut(Case) -> Resul
         values.push(officer.into());
     } else if let Some(expression) = &expression {
         (from, order) = ("FROM case_words w JOIN case_file c ON c.id = w.rowid", "w.rowid");
-        rules.push("AND w.words MATCH ?");
+        rules.push("AND w.case_words MATCH ?");
         values.push(expression.clone().into());
     } else if let Some((begin, end)) = between.take() {
         (from, order) = ("FROM case_file c", "c.id");
