@@ -1,5 +1,6 @@
 //! The daemon: what is started and stopped, and in which order.
 
+pub mod clocks;
 pub mod control;
 pub mod docks;
 
@@ -12,11 +13,13 @@ use std::time::{Duration, SystemTime};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::alert::outbox::Outbox;
 use crate::base::clock::SystemClock;
 use crate::base::config::{Config, Source};
 use crate::base::logging::{self, LogControl};
 use crate::base::{Cancel, Error, Kind, Result, process};
 use crate::ingest::aftercare::Aftercare;
+use crate::ingest::checkpoints::Keeper;
 use crate::ingest::recover::{finish_on, recover};
 use crate::ingest::replicate::pay_owed;
 use crate::ingest::station::{Settings, Station};
@@ -56,6 +59,13 @@ pub fn run(source: &Source) -> Result<()> {
         let look_after = move || look_after(&station, &told, &cancel);
         std::thread::Builder::new().name("aftercare".into()).spawn(look_after).map_err(|e| fail(&e))?
     };
+    let outbox = Outbox::start(Arc::clone(&station), cancel.clone())?;
+    let clocks = {
+        let (station, docks, cancel) = (Arc::clone(&station), Arc::clone(&docks), cancel.clone());
+        let bell = outbox.bell();
+        let keep = move || clocks::run(&station, &docks, &cancel, &bell);
+        std::thread::Builder::new().name("clocks".into()).spawn(keep).map_err(|e| fail(&e))?
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -73,8 +83,12 @@ pub fn run(source: &Source) -> Result<()> {
     station.stop();
     docks.join();
     runtime.shutdown_timeout(Duration::from_secs(5));
+    let _ = clocks.join();
+    outbox.join();
     drop(docks);
     let _ = aftercare.join();
+    // What the last stays left in the log may be due as well.
+    Keeper::default().keep(&station);
     tracing::info!("stopped");
     served
 }
@@ -203,9 +217,9 @@ fn needs_restart(now: &Config, new: &mut Config) -> Vec<String> {
     names
 }
 
-/// What follows archiving and hurries nobody: owed copies, container facts, takes.
+/// What follows archiving and hurries nobody: owed copies, container facts, takes, checkpoints.
 fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
-    let mut aftercare = Aftercare::new();
+    let (mut aftercare, mut keeper) = (Aftercare::new(), Keeper::default());
     loop {
         match told.recv_timeout(TIDY) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -220,6 +234,7 @@ fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
             Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("{e}"),
             _ => {}
         }
+        keeper.keep(station);
         aftercare.rest();
     }
 }

@@ -24,7 +24,8 @@ const NOT_SHOWN: [&str; 12] = [
 ];
 
 /// Texts with blanks that are no messages: SQL without a verb in front, file contents, screen forms.
-const NO_MESSAGES: [&str; 16] = [
+const NO_MESSAGES: [&str; 17] = [
+    "{} via {}",
     "cannot {} {}: {}",
     "c.state = 'owed'",
     "c.listed = 0 AND c.state = 'archived'",
@@ -153,7 +154,7 @@ fn is_prose(text: &str) -> bool {
         "SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ", "CREATE ", "VACUUM ", "FROM ", "WHERE ",
         "AND ", "INDEXED ",
     ];
-    let columns = ["id, ", "recording, volume, "];
+    let columns = ["id, ", "recording, volume, ", "subject, "];
     has_word
         && !columns.iter().any(|list| text.starts_with(list))
         && text.trim().contains(' ')
@@ -170,6 +171,8 @@ fn missing(literal: &Literal, known: &HashSet<String>) -> Option<String> {
     let text = if verb { format!("cannot {} {{}}: {{}}", literal.text) } else { normal(&literal.text) };
     let exempt = is_chinese(&text)
         || !is_prose(&text)
+        // Bytes are for machines.
+        || literal.before.ends_with("(b") || literal.before.ends_with(" b")
         || NO_MESSAGES.contains(&text.as_str())
         || NOT_SHOWN.iter().any(|before| literal.before.ends_with(before))
         // `t(english, chinese)`.

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::ledger;
 use crate::base::Result;
 use crate::base::clock::{from_ms, rfc3339, to_ms};
 use crate::custody::{Entry, log};
@@ -88,7 +89,7 @@ pub struct Docking {
     pub counts: Counts,
 }
 
-/// Opens a docking; returns its number.
+/// Opens a docking; returns its number. Who took the recorder has brought it back with this.
 pub fn begin(tx: &Connection, by: &By, begin: &Begin) -> Result<i64> {
     let at = to_ms(by.at);
     tx.prepare_cached(
@@ -115,6 +116,7 @@ pub fn begin(tx: &Connection, by: &By, begin: &Begin) -> Result<i64> {
         "recorder_reason": begin.recorder.1, "profile": begin.profile.0, "profile_reason": begin.profile.1,
     });
     log::append(tx, &by.entry("docking.begun", format!("docking:{id}"), details))?;
+    ledger::return_by_docking(tx, by, &begin.recorder.0, id)?;
     Ok(id)
 }
 
@@ -248,5 +250,11 @@ pub fn adopt_station(tx: &Connection, by: &By, id: Option<&str>) -> Result<Strin
 /// Writes down that the archive was checked and how many rows were mended.
 pub fn note_check(tx: &Connection, by: &By, mended: u64) -> Result<()> {
     log::append(tx, &by.entry("station.checked", "station".into(), json!({ "mended": mended })))?;
+    Ok(())
+}
+
+/// Writes down that the station's clock was set.
+pub fn note_clock_step(tx: &Connection, by: &By, seconds: i64) -> Result<()> {
+    log::append(tx, &by.entry("station.clock-set", "station".into(), json!({ "seconds": seconds })))?;
     Ok(())
 }

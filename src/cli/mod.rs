@@ -1,9 +1,11 @@
 //! The commands: one file each, over the rooms below.
 
+mod alerts;
 mod backup;
 mod cases;
 mod checklists;
 mod custody;
+mod deadlines;
 mod demo;
 mod demo_cards;
 mod doctor;
@@ -95,7 +97,6 @@ impl StationArgs {
 
     /// Who acts. Whoever can open the station's files could change them by hand as well, so without
     /// `--as` a command acts as its administrator.
-    #[allow(dead_code)]
     fn person(&self, db: &Connection) -> Result<Person> {
         match &self.acting {
             Some(badge) => {
@@ -121,6 +122,8 @@ enum Command {
     Backup(backup::Args),
     Doctor(doctor::Args),
     Custody(custody::Args),
+    Deadlines(deadlines::Args),
+    Alerts(alerts::Args),
     Cases(cases::Args),
     Checklists(checklists::Args),
     Search(search::Args),
@@ -152,6 +155,8 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(station, &args),
         Command::Doctor(args) => doctor::run(station, &args),
         Command::Custody(args) => custody::run(station, &args),
+        Command::Deadlines(args) => deadlines::run(station, &args),
+        Command::Alerts(args) => alerts::run(station, &args),
         Command::Cases(args) => cases::run(station, &args),
         Command::Checklists(args) => checklists::run(station, &args),
         Command::Search(args) => search::run(station, &args),

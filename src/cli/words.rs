@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use crate::alert::{self, Event, message};
 use crate::base::{Error, zh};
 
 static CHINESE: OnceLock<bool> = OnceLock::new();
@@ -211,6 +212,16 @@ pub fn action(word: &str) -> &str {
         "recording.retry" => "待重试",
         "recording.copy" => "副本状态变更",
         "file.quarantined" => "文件隔离",
+        "custody.key" => "启用保管密钥",
+        "alert.opened" => "告警产生",
+        "alert.updated" => "告警变更",
+        "alert.escalated" => "告警升级",
+        "alert.acknowledged" => "告警确认",
+        "alert.resolved" => "告警解除",
+        "alert.told" => "告警送达",
+        "alert.untold" => "告警未送达",
+        "channel.revived" => "重新发送",
+        "station.backed-up" => "编目数据库备份",
         "station.created" => "工作站创建",
         "station.checked" => "工作站检查",
         "volume.registered" => "存储卷登记",
@@ -243,7 +254,25 @@ pub fn detail(name: &str, value: &str) -> String {
         return format!("{name}={value}");
     }
     let chinese = match name {
+        "about" => "对象",
+        "ahead_ms" => "时钟超前（毫秒）",
         "archived" => "归档",
+        "channel" => "通道",
+        "dead" => "已放弃",
+        "entries" => "记录数",
+        "error" => "错误",
+        "event" => "事件",
+        "free" => "可用字节",
+        "head" => "末值",
+        "kind" => "类型",
+        "last_at" => "上次时间",
+        "level" => "升级次数",
+        "message" => "内容",
+        "messages" => "消息数",
+        "note" => "备注",
+        "recipient" => "接收人",
+        "resolution" => "解除原因",
+        "severity" => "级别",
         "card" => "卡路径",
         "dock" => "采集口",
         "docking" => "接入",
@@ -251,6 +280,7 @@ pub fn detail(name: &str, value: &str) -> String {
         "failed" => "失败",
         "how" => "方式",
         "id" => "编号",
+        "key" => "密钥",
         "known" => "此前已归档",
         "left" => "未采集",
         "mended" => "修正",
@@ -262,6 +292,8 @@ pub fn detail(name: &str, value: &str) -> String {
         "reason" => "原因",
         "recorder" => "记录仪",
         "recorder_reason" => "记录仪依据",
+        "replaces" => "所替换的密钥",
+        "signature" => "签名",
         "size" => "大小",
         "source" => "源文件",
         "state" => "状态",
@@ -284,9 +316,7 @@ pub fn detail(name: &str, value: &str) -> String {
         "exemption" => "免录",
         "from" => "开始时间",
         "ground" => "事由",
-        "kind" => "类别",
         "link" => "关联",
-        "note" => "佐证说明",
         "officers" => "承办人",
         "opened_at" => "立案时间",
         "parties" => "当事人",
@@ -310,6 +340,9 @@ pub fn detail(name: &str, value: &str) -> String {
         "ground" => Cow::Borrowed(ground(value)),
         "classification" => Cow::Borrowed(class(value)),
         "facts" => Cow::Owned(verdict(value)),
+        "severity" => Cow::Borrowed(message::severity(value, true)),
+        "event" => Cow::Borrowed(Event::of(value).map_or(value, |e| message::event(e, true))),
+        "kind" => Cow::Borrowed(alert::Kind::of(value).map_or(value, |k| k.name().1)),
         _ => match value {
             "true" => Cow::Borrowed("是"),
             "false" => Cow::Borrowed("否"),
