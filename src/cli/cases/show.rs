@@ -1,6 +1,6 @@
 //! `docket cases list` and `show`.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::base::Result;
@@ -11,15 +11,16 @@ use crate::cases::checklist::Checklists;
 use crate::cases::holes::{self, Hole};
 use crate::cases::search::{Query, find_cases, recording_json};
 use crate::cases::{case, link::clock};
-use crate::catalog::Connection;
 use crate::catalog::cases::{self, Case};
 use crate::catalog::exemptions::{self, Exemption};
 use crate::catalog::links::{self, Link};
 use crate::catalog::recordings::{self, Recording};
 use crate::catalog::steps::{self, Standing, Step};
+use crate::catalog::{Connection, deadlines};
 use crate::cli::recordings::duration;
 use crate::cli::words::{self, t};
 use crate::cli::{Exit, StationArgs, look_into, output};
+use crate::deadline::evaluate;
 
 /// List cases, the newest first
 #[derive(clap::Args)]
@@ -61,10 +62,12 @@ struct Due {
 }
 
 fn due(db: &Connection, config: &Config, c: &Case) -> Result<Due> {
-    let (.., of_unit) = cases::unit(db, c.unit)?;
-    let days = c.case_days.or(of_unit).unwrap_or(config.deadlines.case_days);
-    let at = c.act_ended_at.and_then(|ms| from_ms(ms).checked_add_days(Days::new(days.into())));
-    Ok(Due { days, at })
+    let of_unit = deadlines::limits(db, c.unit)?.1;
+    let deadline = evaluate::case(db, &config.deadlines, &c.number)?.filter(|d| d.state != "void");
+    Ok(Due {
+        days: c.case_days.or(of_unit).unwrap_or(config.deadlines.case_days),
+        at: deadline.map(|d| from_ms(d.latest)),
+    })
 }
 
 fn state(c: &Case) -> &'static str {
@@ -214,12 +217,16 @@ pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
         output::json(&all)?;
         return Ok(Exit::Good);
     }
-    head(&db, &config, &case)?;
+    print(&db, &config, &case, &details)
+}
+
+fn print(db: &Connection, config: &Config, case: &Case, details: &[Detail]) -> Result<Exit> {
+    head(db, config, case)?;
     output::line("")?;
-    steps_table(&details)?;
-    links_table(&details)?;
-    exemptions_table(&details)?;
-    let holes = holes::holes(&db, &case)?;
+    steps_table(details)?;
+    links_table(details)?;
+    exemptions_table(details)?;
+    let holes = holes::holes(db, case)?;
     if case.closed_at.is_none() {
         output::line("")?;
         match holes.len() {
@@ -231,6 +238,12 @@ pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Good)
+}
+
+/// Prints a case as `docket cases show` does.
+pub fn print_case(db: &Connection, config: &Config, number: &str) -> Result<()> {
+    let case = cases::find(db, number)?;
+    print(db, config, &case, &details(db, &case)?).map(drop)
 }
 
 fn head(db: &Connection, config: &Config, c: &Case) -> Result<()> {
