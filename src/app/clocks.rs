@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_is_noticed_and_a_suspend_is_none() {
-        let at = |s| DateTime::from_timestamp(1_764_000_000 + s, 0).unwrap();
+        let at = |s: i64| DateTime::from_timestamp(1_764_000_000 + s, 0).unwrap();
         let up = TimeDelta::seconds;
         assert_eq!(stepped((at(0), up(100)), (at(2), up(102))), None);
         assert_eq!(stepped((at(0), up(100)), (at(90_000), up(90_100))), None);

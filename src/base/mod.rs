@@ -12,6 +12,7 @@ pub mod logging;
 pub mod process;
 pub mod segment;
 pub mod text;
+pub mod when;
 pub mod zh;
 
 pub use cancel::Cancel;

@@ -14,13 +14,18 @@ mod help;
 mod ingest;
 mod init;
 mod interrupt;
+mod ledger;
 mod man;
+mod officers;
 mod output;
 mod rebuild;
+mod recorders;
 mod recordings;
+mod registers;
 mod run;
 mod search;
 mod status;
+mod units;
 mod verify;
 mod words;
 
@@ -32,7 +37,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::access::Person;
 use crate::base::config::{Config, Source};
 use crate::base::{Error, Kind, Result};
-use crate::catalog::{self, Connection, officers};
+use crate::catalog::{self, Connection};
 use crate::ingest::station::CATALOG;
 
 /// How a command ended well.
@@ -42,10 +47,14 @@ pub enum Exit {
     Good,
     /// It was done, and something it found needs a person.
     Attention,
+    /// It was done, and the custody log is not as it was written.
+    Altered,
 }
 
 /// Exit status of [`Exit::Attention`].
 const ATTENTION: u8 = 3;
+/// Exit status of [`Exit::Altered`].
+const ALTERED: u8 = 4;
 
 #[derive(Parser)]
 #[command(
@@ -53,7 +62,7 @@ const ATTENTION: u8 = 3;
     version,
     about = "Body-camera ingestion station: footage docks, and lands on the docket",
     after_help = "Exit status: 0 done; 1 could not be done; 2 wrong usage; 3 done, but something needs a \
-                  person; 130 stopped by Ctrl-C.\nEvery command has its own --help. Start with: docket demo",
+                  person; 4 the custody log is not as it was written; 130 stopped by Ctrl-C.\nEvery command has its own --help. Start with: docket demo",
     max_term_width = 100,
     arg_required_else_help = true
 )]
@@ -100,9 +109,9 @@ impl StationArgs {
     fn person(&self, db: &Connection) -> Result<Person> {
         match &self.acting {
             Some(badge) => {
-                let person = officers::find(db, badge)?.acting()?;
+                let person = catalog::officers::find(db, badge)?.acting()?;
                 // Evidence: in whose name, and at whose keyboard.
-                Ok(Person { actor: format!("{} via {}", person.actor, actor()), ..person })
+                Ok(Person { actor: [person.actor, actor()].join(" via "), ..person })
             }
             None => Ok(Person::administrator(actor())),
         }
@@ -127,6 +136,10 @@ enum Command {
     Cases(cases::Args),
     Checklists(checklists::Args),
     Search(search::Args),
+    Units(units::Args),
+    Officers(officers::Args),
+    Recorders(recorders::Args),
+    Ledger(ledger::Args),
     Demo(demo::Args),
     /// Print the completions of a shell
     Completions {
@@ -160,6 +173,10 @@ pub fn main() -> ExitCode {
         Command::Cases(args) => cases::run(station, &args),
         Command::Checklists(args) => checklists::run(station, &args),
         Command::Search(args) => search::run(station, &args),
+        Command::Units(args) => units::run(station, &args),
+        Command::Officers(args) => officers::run(station, &args),
+        Command::Recorders(args) => recorders::run(station, &args),
+        Command::Ledger(args) => ledger::run(station, &args),
         Command::Demo(args) => demo::run(station, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "docket", &mut std::io::stdout());
@@ -171,6 +188,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Attention) => ExitCode::from(ATTENTION),
+        Ok(Exit::Altered) => ExitCode::from(ALTERED),
         Err(e) => {
             eprintln!("docket{}{}", words::t(": ", "："), words::error(&e));
             ExitCode::from(if e.kind() == Kind::Cancelled { 130 } else { 1 })
