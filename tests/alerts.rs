@@ -246,7 +246,9 @@ fn the_station_s_own_troubles_are_told_once_and_taken_back() {
     };
     let post = open(0);
     assert_eq!(system::check(&post.open, &[]).unwrap(), 2);
-    let entries = |station: &Station| station.json(&["custody", "verify", "--json"])["entries"].as_u64();
+    let entries = |station: &Station| {
+        station.db().query_row("SELECT count(*) FROM custody", [], |r| r.get::<_, i64>(0)).unwrap()
+    };
     let before = entries(&station);
     assert_eq!(system::check(&post.open, &[]).unwrap(), 0);
     drop(post);
@@ -270,7 +272,11 @@ fn the_station_s_own_troubles_are_told_once_and_taken_back() {
     let post = open(0);
     assert_eq!(system::check(&post.open, &[]).unwrap(), 3);
     assert_eq!(kinds(), [""; 0]);
-    assert_eq!(list(&station, &["--all"]).len(), 3);
+    // Each was one alert all the time.
+    let mut all: Vec<_> = list(&station, &["--all"]).iter().map(|a| a["kind"].to_string()).collect();
+    all.retain(|kind| !kind.starts_with("\"rec"));
+    all.sort();
+    assert_eq!(all, ["\"backup-old\"", "\"verification-failed\"", "\"volume-missing\""]);
     drop(post);
     let text = station.ok(&["custody", "show", "station"]);
     assert!(text.contains("station.backed-up"), "{text}");

@@ -129,7 +129,7 @@ fn failed(hook: &Webhook, e: reqwest::Error) -> Failure {
 /// The cause in the library's words, without the layers it went through.
 fn why(e: &reqwest::Error) -> String {
     let text = chain(e);
-    let inner = text.rsplit_once("client error (Connect): ").map(|(_, inner)| inner.to_owned());
+    let inner = text.rsplit_once("(Connect): ").map(|(_, inner)| inner.to_owned());
     inner.unwrap_or(text)
 }
 
