@@ -304,7 +304,8 @@ pub struct Health {
 /// Channels with tries that failed or rows that were given up.
 pub fn health(db: &Connection) -> Result<Vec<Health>> {
     let mut query = db.prepare_cached(
-        "SELECT DISTINCT channel FROM outbox WHERE state = 'dead' OR state = 'waiting' AND attempts > 0 ORDER BY 1",
+        "SELECT channel FROM outbox WHERE state = 'dead'
+         UNION SELECT channel FROM outbox WHERE state = 'waiting' AND attempts > 0 ORDER BY 1",
     )?;
     let names: Vec<String> = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
     let one = |channel: String| -> Result<Health> {
