@@ -7,6 +7,7 @@ pub mod backup;
 pub mod dockings;
 pub mod jobs;
 pub mod left;
+pub mod metrics;
 pub mod officers;
 pub mod recordings;
 pub mod volumes;

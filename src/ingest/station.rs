@@ -14,6 +14,7 @@ use crate::archive::volume::Volume;
 use crate::base::clock::{Clock, rfc3339};
 use crate::base::config::{Config, VolumeConfig};
 use crate::base::durable_fs::Dir;
+use crate::base::meter::Meter;
 use crate::base::text::{bytes, show};
 use crate::base::{Error, Kind, Result, process};
 use crate::card::profile::Profiles;
@@ -35,6 +36,8 @@ pub struct Core {
     pub actor: String,
     /// Memory for copying, shared by all stays.
     pub budget: Arc<Budget>,
+    /// What Prometheus asks for.
+    pub meter: Arc<Meter>,
 }
 
 impl Core {
@@ -106,7 +109,7 @@ impl Station {
         let lock = lock(&config.data)?;
         let catalog = Catalog::open(&config.data.join(CATALOG))?;
         let settings = RwLock::new(Arc::new(Settings::load(config)?));
-        let core = Arc::new(Core { catalog, clock, actor, budget: Arc::default() });
+        let core = Arc::new(Core { catalog, clock, actor, budget: Arc::default(), meter: Arc::default() });
         let by = core.by();
         let id = core.catalog.write(move |tx| dockings::station_id(tx, &by))?;
         let station = Self {
