@@ -15,6 +15,7 @@ pub mod card;
 pub mod catalog;
 pub mod cli;
 pub mod custody;
+pub mod deadline;
 pub mod dock;
 pub mod ingest;
 pub mod media;

@@ -26,7 +26,8 @@ const NOT_SHOWN: [&str; 14] = [
 ];
 
 /// Texts with blanks that are no messages: SQL without a verb in front, file contents, screen forms.
-const NO_MESSAGES: [&str; 16] = [
+const NO_MESSAGES: [&str; 17] = [
+    "{} via {}",
     "cannot {} {}: {}",
     "c.state = 'owed'",
     "c.listed = 0 AND c.state = 'archived'",
@@ -153,7 +154,7 @@ fn is_prose(text: &str) -> bool {
         .any(|w| w.len() > 1 && w.chars().any(|c| c.is_ascii_lowercase()));
     let sql =
         ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ", "CREATE ", "VACUUM ", "WHERE ", "INDEXED "];
-    let columns = ["id, ", "recording, volume, "];
+    let columns = ["id, ", "recording, volume, ", "subject, "];
     has_word
         && !columns.iter().any(|list| text.starts_with(list))
         && text.trim().contains(' ')

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up.
 const ROOMS: [&str; 14] = [
-    "base", "access", "custody", "catalog", "dock", "card", "archive", "media", "ingest", "cases",
-    "deadline", "alert", "app", "cli",
+    "base", "access", "custody", "catalog", "dock", "card", "archive", "media", "ingest", "cases", "alert",
+    "deadline", "app", "cli",
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

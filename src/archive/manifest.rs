@@ -93,6 +93,7 @@ impl Line {
             probed: None,
             take: None,
             segment: None,
+            classification: crate::catalog::recordings::UNCLASSIFIED.into(),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
 
 pub mod backup;
+pub mod deadlines;
 pub mod dockings;
 pub mod jobs;
 pub mod left;
@@ -80,7 +81,7 @@ impl Catalog {
                 .next("`docket init --data DIR` makes a station; `docket rebuild` makes a catalogue from manifests"));
         }
         // Looked at before a writer would make an empty file a catalogue without recordings.
-        drop(look(path)?);
+        drop(known(path)?);
         Self::open_or_create(path)
     }
 
@@ -185,12 +186,23 @@ impl Drop for Catalog {
 /// # Errors
 /// As [`Catalog::open`].
 pub fn look(path: &Path) -> Result<Connection> {
+    let (db, version) = known(path)?;
+    if version < STEPS.len() {
+        let what = format!("the catalogue {} was made by an older docket", path.display());
+        return Err(Error::new(Kind::Invalid, what)
+            .next("start the daemon once, or run `docket init`: either brings it up to date"));
+    }
+    Ok(db)
+}
+
+/// A catalogue of this or an older version, for looking only.
+fn known(path: &Path) -> Result<(Connection, usize)> {
     let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let version: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| refuse(path, &e))?;
     match usize::try_from(version) {
         Ok(0) | Err(_) => Err(damaged(path, "it holds no catalogue")),
         Ok(version) if version > STEPS.len() => Err(newer(path)),
-        Ok(_) => Ok(db),
+        Ok(version) => Ok((db, version)),
     }
 }
 

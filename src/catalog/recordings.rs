@@ -45,7 +45,12 @@ pub struct Recording {
     pub take: Option<String>,
     /// Its place in the take, from 1.
     pub segment: Option<u32>,
+    /// `unclassified`, or what a person has said. An unclassified recording is never destroyed.
+    pub classification: String,
 }
+
+/// The classification of whatever nobody has classified.
+pub const UNCLASSIFIED: &str = "unclassified";
 
 /// One copy of a recording.
 #[derive(Debug, Clone)]
@@ -77,7 +82,7 @@ pub struct Filter {
 
 const COLUMNS: &str =
     "id, recorder, state, source_path, size, mtime_ns, sha256, sm3, kind, facts, day, taken_at,
-    archived_at, probed, take, segment";
+    archived_at, probed, take, segment, classification";
 
 fn recording(r: &Row<'_>) -> rusqlite::Result<Recording> {
     Ok(Recording {
@@ -97,6 +102,7 @@ fn recording(r: &Row<'_>) -> rusqlite::Result<Recording> {
         probed: r.get(13)?,
         take: r.get(14)?,
         segment: r.get(15)?,
+        classification: r.get(16)?,
     })
 }
 
@@ -213,6 +219,7 @@ pub(super) fn insert_from_job(tx: &Connection, by: &By, job: &Job) -> Result<()>
         probed: None,
         take: None,
         segment: None,
+        classification: UNCLASSIFIED.into(),
     };
     insert(tx, &row, Some(job.docking))?;
     let copied = tx

@@ -204,8 +204,10 @@ fn show_result(
     let (read, seconds): (u64, f64) =
         (stays.iter().map(|s| s.bytes).sum(), stays.iter().map(|s| s.seconds).sum());
     if as_json {
-        let all: Vec<_> =
-            list.iter().map(|(r, copies, _)| super::recordings::value(r, copies, &places)).collect();
+        let all = catalog.read(|db| {
+            let one = |(r, copies, _): &Listed| super::recordings::value(db, config, r, copies, &places);
+            list.iter().map(one).collect::<Result<Vec<_>>>()
+        })?;
         output::json(&json!({ "verified": good, "archived": archived, "duplicates": known, "bytes": read,
             "seconds": seconds, "recordings": all }))?;
     } else {

@@ -77,6 +77,18 @@ pub fn time_of(text: &str) -> String {
         .map_or_else(|_| text.to_owned(), |t| t.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
+/// A span of hours and days, in seconds, as people read it.
+pub fn long_span(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let (d, h, m) = (t(" d", " 天"), t(" h", " 小时"), t(" min", " 分钟"));
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}{}", t(" s", " 秒")),
+        (0, 0, _) => format!("{minutes}{m}"),
+        (0, ..) => format!("{hours}{h} {minutes}{m}"),
+        _ => format!("{days}{d} {hours}{h}"),
+    }
+}
+
 /// A time span in seconds as people read it.
 pub fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;

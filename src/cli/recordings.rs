@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 
 use super::words::{self, t};
 use super::{Exit, StationArgs, custody, look_into, output};
-use crate::base::clock::{from_ms, rfc3339};
+use crate::base::clock::{Clock, SystemClock, from_ms, rfc3339, to_ms};
 use crate::base::config::Config;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Error, Kind, Result};
+use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::recordings::{self, Copy, Filter, Recording};
 use crate::catalog::{Connection, jobs, volumes};
 use crate::custody::log;
+use crate::deadline::evaluate;
 
 /// List recordings, or show one with its whole custody history
 #[derive(clap::Args)]
@@ -91,13 +93,36 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let db = look_into(&config)?;
     let places = Places::new(&db, &config)?;
     match &options.id {
-        Some(id) => show_one(&db, &places, id, options.json),
-        None => list(&db, &places, options),
+        Some(id) => show_one(&db, &config, &places, id, options.json),
+        None => list(&db, &config, &places, options),
     }
 }
 
+/// The archiving deadline of a recording, evaluated now where the daemon has not come to it yet.
+pub fn deadline(db: &Connection, config: &Config, id: &str) -> Result<Option<Deadline>> {
+    match deadlines::get(db, &format!("recording:{id}"))? {
+        None => evaluate::recording(db, &config.deadlines, id),
+        known => Ok(known),
+    }
+}
+
+/// What lists say of a deadline: its latest bound, and its earliest where the two differ.
+fn add_deadline(to: &mut Value, deadline: Option<&Deadline>, now: i64) {
+    let late = deadline.map(|d| d.late_by.unwrap_or(if d.state == "running" { now - d.latest } else { 0 }));
+    to["deadline"] = deadline.map(|d| rfc3339(from_ms(d.latest))).into();
+    to["deadline_earliest"] = deadline.map(|d| rfc3339(from_ms(d.earliest))).into();
+    to["deadline_reason"] = deadline.map(|d| d.reason.as_str()).into();
+    to["late_by_seconds"] = late.map(|ms| ms.max(0) / 1000).into();
+}
+
 /// A recording as JSON.
-pub fn value(r: &Recording, copies: &[Copy], places: &Places) -> Value {
+pub fn value(
+    db: &Connection,
+    config: &Config,
+    r: &Recording,
+    copies: &[Copy],
+    places: &Places,
+) -> Result<Value> {
     let parsed = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
     let copies_json: Vec<Value> = copies
         .iter()
@@ -107,17 +132,25 @@ pub fn value(r: &Recording, copies: &[Copy], places: &Places) -> Value {
                 "verified_at": c.verified_at.map(|ms| rfc3339(from_ms(ms))) })
         })
         .collect();
-    json!({
+    let deadline = deadline(db, config, &r.id)?;
+    let officer = match deadline.as_ref().and_then(|d| d.officer) {
+        Some(officer) => deadlines::badge(db, officer)?,
+        None => None,
+    };
+    let mut all = json!({
         "id": r.id, "state": r.state, "recorder": r.recorder, "kind": r.kind, "size": r.size,
         "sha256": hex(&r.sha256), "sm3": r.sm3.as_deref().map(hex), "path": places.best(copies),
         "source_path": show(OsStr::from_bytes(&r.source_path)), "day": r.day,
         "taken_at": rfc3339(from_ms(r.taken_at)), "archived_at": rfc3339(from_ms(r.archived_at)),
         "mtime_ns": r.mtime_ns.to_string(), "copies": copies_json, "facts": parsed(&r.facts),
         "media": r.probed.as_deref().map(parsed), "take": r.take, "segment": r.segment,
-    })
+        "officer": officer, "classification": r.classification,
+    });
+    add_deadline(&mut all, deadline.as_ref(), to_ms(SystemClock.now()));
+    Ok(all)
 }
 
-fn unfinished(db: &Connection, options: &Args) -> Result<Vec<Value>> {
+fn unfinished(db: &Connection, config: &Config, options: &Args) -> Result<Vec<Value>> {
     let Some(state) = &options.state else { return Ok(Vec::new()) };
     let fits = |j: &jobs::Job| {
         j.state == *state
@@ -125,17 +158,20 @@ fn unfinished(db: &Connection, options: &Args) -> Result<Vec<Value>> {
             && options.day.as_ref().is_none_or(|d| *d == recordings::day_of(j.taken_at))
     };
     let one = |j: jobs::Job| {
-        json!({ "id": j.recording, "state": j.state, "recorder": j.recorder, "kind": j.kind, "size": j.size,
-            "sha256": j.sha256.as_deref().map(hex), "path": Value::Null, "reason": j.reason,
-            "source_path": show(OsStr::from_bytes(&j.source_path)) })
+        let mut all = json!({ "id": j.recording, "state": j.state, "recorder": j.recorder, "kind": j.kind,
+            "size": j.size, "sha256": j.sha256.as_deref().map(hex), "path": Value::Null, "reason": j.reason,
+            "source_path": show(OsStr::from_bytes(&j.source_path)) });
+        let deadline = deadline(db, config, &j.recording)?;
+        add_deadline(&mut all, deadline.as_ref(), to_ms(SystemClock.now()));
+        Ok(all)
     };
-    Ok(jobs::all(db)?.into_iter().filter(fits).map(one).collect())
+    jobs::all(db)?.into_iter().filter(fits).map(one).collect()
 }
 
-fn list(db: &Connection, places: &Places, options: &Args) -> Result<Exit> {
+fn list(db: &Connection, config: &Config, places: &Places, options: &Args) -> Result<Exit> {
     let filter =
         Filter { recorder: options.recorder.clone(), day: options.day.clone(), state: options.state.clone() };
-    let unfinished = unfinished(db, options)?;
+    let unfinished = unfinished(db, config, options)?;
     if options.json {
         // One by one: an archive may hold a million.
         let mut first = true;
@@ -144,7 +180,9 @@ fn list(db: &Connection, places: &Places, options: &Args) -> Result<Exit> {
             let lead = if std::mem::take(&mut first) { "[" } else { "," };
             output::line(&format!("{lead}{text}"))
         };
-        recordings::list(db, &filter, &mut |r| print(&value(&r, &recordings::copies(db, &r.id)?, places)))?;
+        recordings::list(db, &filter, &mut |r| {
+            print(&value(db, config, &r, &recordings::copies(db, &r.id)?, places)?)
+        })?;
         unfinished.iter().try_for_each(&mut print)?;
         output::line(if first { "[]" } else { "]" })?;
         return Ok(Exit::Good);
@@ -204,7 +242,7 @@ pub fn duration(r: &Recording) -> String {
     }
 }
 
-fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result<Exit> {
+fn show_one(db: &Connection, config: &Config, places: &Places, id: &str, as_json: bool) -> Result<Exit> {
     let r = recordings::find(db, id)?;
     let copies = recordings::copies(db, &r.id)?;
     let history = log::history(db, &format!("recording:{}", r.id))?;
@@ -212,7 +250,7 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
         return Err(Error::new(Kind::Integrity, format!("recording {} has no custody history", r.id))
             .next("`docket custody verify` checks the log"));
     }
-    let mut all = value(&r, &copies, places);
+    let mut all = value(db, config, &r, &copies, places)?;
     if as_json {
         all["custody"] = history.iter().map(custody::value).collect();
         output::json(&all)?;
@@ -232,6 +270,7 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
             words::noted(&output::time(r.taken_at), &rule)
         }),
         (t("archived", "归档时间"), output::time(r.archived_at)),
+        (t("due", "归档时限"), due_line(&all)),
         (t("media", "媒体"), media_line(&all["media"])),
         (t("flags", "标注"), flags(&all["facts"]["flags"])),
         (
@@ -260,6 +299,20 @@ fn show_one(db: &Connection, places: &Places, id: &str, as_json: bool) -> Result
     output::line("")?;
     custody::print(&history)?;
     Ok(Exit::Good)
+}
+
+/// When it was due and why, and by how much it was late.
+fn due_line(all: &Value) -> String {
+    let (Some(due), Some(why)) = (all["deadline"].as_str(), all["deadline_reason"].as_str()) else {
+        return String::new();
+    };
+    let text = words::noted(&output::time_of(due), &words::say(why));
+    match all["late_by_seconds"].as_u64() {
+        Some(late) if late > 0 => {
+            format!("{text}{}{}", t("; LATE by ", "；逾期 "), output::long_span(late))
+        }
+        _ => text,
+    }
 }
 
 fn flags(list: &Value) -> String {

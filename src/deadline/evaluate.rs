@@ -1,0 +1,204 @@
+//! From rows of the catalogue to a deadline, by the pure rules. Reads only.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::rule::{self, Bounds, Facts, NotBefore};
+use super::shadow::{self, Assumed, Issue, Stay};
+use crate::base::Result;
+use crate::base::clock::{from_ms, to_ms};
+use crate::base::config;
+use crate::catalog::Connection;
+use crate::catalog::deadlines::{self, Deadline, Footage, Issued};
+
+/// What the rule of article 28 is about; sidecars and logs follow their footage.
+const FOOTAGE: [&str; 3] = ["video", "audio", "photo"];
+
+/// The deadline of a recording as the facts are now; `None` where there is none to keep.
+pub fn recording(db: &Connection, limits: &config::Deadlines, id: &str) -> Result<Option<Deadline>> {
+    let subject = format!("recording:{id}");
+    let Some(footage) = deadlines::footage(db, id)? else {
+        // Planned once, and then known to be the bytes of another.
+        let old = deadlines::get(db, &subject)?;
+        return Ok(old.map(|old| ended(old, "void", "its bytes are archived already under another id")));
+    };
+    if !FOOTAGE.contains(&footage.kind.as_str()) {
+        return Ok(None);
+    }
+    let told: Value = serde_json::from_str(&footage.facts).unwrap_or_default();
+    let time = |name: &str| told["times"][name].as_str().and_then(|t| t.parse::<DateTime<Utc>>().ok());
+    let first_seen = time("first_seen").or(footage.archived_at.map(from_ms)).unwrap_or_default();
+    let issued = deadlines::issued_before(db, &footage.recorder, to_ms(first_seen))?;
+    let facts = Facts {
+        name: time("name"),
+        modified: time("filesystem"),
+        length: length(&footage),
+        kind: footage.kind.clone(),
+        size: footage.size,
+        ahead: issued.and_then(|i| ahead(&i, footage.docking)),
+        first_seen,
+        not_before: not_before(db, &footage, issued, first_seen)?,
+    };
+    let end = rule::end(&facts);
+    let assigned = deadlines::assigned(db, &footage.recorder)?;
+    let holder = holder(db, &footage.recorder, &end)?.or(assigned.0);
+    let unit = unit(db, holder, assigned.1)?;
+    let hours = match unit {
+        Some(unit) => deadlines::limits(db, unit)?.0,
+        None => None,
+    };
+    let due = rule::archive_by(&facts, hours.unwrap_or(limits.archive_hours));
+    Ok(Some(settled(
+        Deadline {
+            recorder: Some(footage.recorder),
+            officer: holder,
+            unit,
+            ..running(subject, "recording", &due)
+        },
+        footage.archived_at,
+    )))
+}
+
+fn length(footage: &Footage) -> Option<TimeDelta> {
+    let probed: Value = serde_json::from_str(footage.probed.as_deref()?).ok()?;
+    let ms = probed["facts"]["duration_ms"].as_u64()?;
+    i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds)
+}
+
+/// How far the recorder's clock was ahead: as measured when it came back with this footage, else when it
+/// was issued.
+fn ahead(issued: &Issued, docking: Option<i64>) -> Option<TimeDelta> {
+    let back = issued.returned_clock.filter(|_| docking.is_some() && issued.returned_docking == docking);
+    back.or(issued.issued_clock).and_then(TimeDelta::try_milliseconds)
+}
+
+fn not_before(
+    db: &Connection,
+    footage: &Footage,
+    issued: Option<Issued>,
+    first_seen: DateTime<Utc>,
+) -> Result<Option<NotBefore>> {
+    let emptied = match footage.docking {
+        Some(docking) => deadlines::emptied_before(db, &footage.recorder, docking, to_ms(first_seen))?,
+        None => None,
+    };
+    // An issue says when a recorder left, not that its card was empty: it counts where nothing better does.
+    let issued = issued.map(|i| i.issued_at);
+    Ok(match (emptied, issued) {
+        (Some(emptied), Some(issued)) if issued > emptied => Some(NotBefore::Issued(from_ms(issued))),
+        (Some(emptied), _) => Some(NotBefore::Docked(from_ms(emptied))),
+        (None, Some(issued)) => Some(NotBefore::Issued(from_ms(issued))),
+        (None, None) => None,
+    })
+}
+
+/// Who held the recorder when a recording ended, by the ledger.
+fn holder(db: &Connection, recorder: &str, end: &Bounds) -> Result<Option<i64>> {
+    let issued = deadlines::issued_before(db, recorder, to_ms(end.latest))?;
+    let held = issued.filter(|i| i.returned_at.is_none_or(|back| back >= to_ms(end.earliest)));
+    Ok(held.map(|i| i.officer))
+}
+
+fn unit(db: &Connection, officer: Option<i64>, otherwise: Option<i64>) -> Result<Option<i64>> {
+    let of_officer = match officer {
+        Some(officer) => deadlines::unit_of(db, officer)?,
+        None => None,
+    };
+    Ok(of_officer.or(otherwise))
+}
+
+/// What must be assumed of a recorder, as the facts are now; `None` where nothing was ever assumed.
+pub fn recorder(db: &Connection, limits: &config::Deadlines, id: &str) -> Result<Option<Deadline>> {
+    let subject = format!("recorder:{id}");
+    let issued = deadlines::issued_before(db, id, i64::MAX)?;
+    let newest = deadlines::newest_stay(db, id)?.map(|(started, safe, ended)| Stay {
+        started_at: from_ms(started),
+        safe_at: safe.map(from_ms),
+        ended_at: ended.map(from_ms),
+    });
+    let assigned = deadlines::assigned(db, id)?;
+    let officer = issued.map(|i| i.officer).or(assigned.0);
+    let unit = unit(db, officer, assigned.1)?;
+    let hours = match unit {
+        Some(unit) => deadlines::limits(db, unit)?.0,
+        None => None,
+    };
+    let issue = issued.map(|i| Issue {
+        issued_at: from_ms(i.issued_at),
+        returned_by_hand: i.returned_at.is_some() && i.returned_docking.is_none(),
+    });
+    let assumed = shadow::assume(issue, newest, hours.unwrap_or(limits.archive_hours));
+    let old = || deadlines::get(db, &subject);
+    Ok(match assumed {
+        // Seen and not archived: those recordings have deadlines of their own.
+        Assumed::Footage(_)
+            if newest.is_some_and(|s| issue.is_none_or(|i| s.started_at >= i.issued_at))
+                && deadlines::has_running_recordings(db, id)? =>
+        {
+            old()?.map(|old| ended(old, "void", "what is on its card is known, and has deadlines of its own"))
+        }
+        Assumed::Footage(due) => Some(Deadline {
+            recorder: Some(id.to_owned()),
+            officer,
+            unit,
+            ..running(subject, "recorder", &due)
+        }),
+        Assumed::Emptied(at) => old()?.map(|old| Deadline {
+            state: "met".into(),
+            met_at: Some(to_ms(at)),
+            late_by: None,
+            next_at: None,
+            ..old
+        }),
+        Assumed::Nothing => old()?.map(|old| ended(old, "void", "it is not out any more")),
+    })
+}
+
+/// The deadline of a case file as the facts are now; `None` while the act has not ended.
+pub fn case(db: &Connection, limits: &config::Deadlines, number: &str) -> Result<Option<Deadline>> {
+    let subject = format!("case:{number}");
+    let clock = deadlines::case_clock(db, number)?;
+    let Some((clock, ended_at)) = clock.and_then(|c| Some((c, c.act_ended_at?))) else {
+        let old = deadlines::get(db, &subject)?;
+        return Ok(old.map(|old| ended(old, "void", "the act has not ended")));
+    };
+    let days = match clock.case_days {
+        Some(days) => days,
+        None => deadlines::limits(db, clock.unit)?.1.unwrap_or(limits.case_days),
+    };
+    let due = rule::case_by(from_ms(ended_at), days);
+    let row = Deadline { officer: clock.officer, unit: Some(clock.unit), ..running(subject, "case", &due) };
+    Ok(Some(settled(row, clock.closed_at)))
+}
+
+fn running(subject: String, kind: &str, due: &Bounds) -> Deadline {
+    Deadline {
+        subject,
+        kind: kind.into(),
+        earliest: to_ms(due.earliest),
+        latest: to_ms(due.latest),
+        reason: due.reason.clone(),
+        recorder: None,
+        officer: None,
+        unit: None,
+        state: "running".into(),
+        met_at: None,
+        late_by: None,
+        next_at: Some(to_ms(due.earliest)),
+    }
+}
+
+/// A deadline kept at a moment, in time or late; one that is not kept yet stays as it is.
+fn settled(row: Deadline, met_at: Option<i64>) -> Deadline {
+    let Some(at) = met_at else { return row };
+    let late_by = Some(at.saturating_sub(row.latest)).filter(|late| *late > 0);
+    let state = if late_by.is_some() { "late" } else { "met" };
+    Deadline { state: state.into(), met_at, late_by, next_at: None, ..row }
+}
+
+fn ended(old: Deadline, state: &str, reason: &str) -> Deadline {
+    if old.state != "running" {
+        return old;
+    }
+    Deadline { state: state.into(), reason: reason.into(), next_at: None, ..old }
+}
