@@ -19,6 +19,7 @@ use crate::base::config::{Config, Source};
 use crate::base::logging::{self, LogControl};
 use crate::base::{Cancel, Error, Kind, Result, process};
 use crate::ingest::aftercare::Aftercare;
+use crate::ingest::checkpoints::Keeper;
 use crate::ingest::recover::{finish_on, recover};
 use crate::ingest::replicate::pay_owed;
 use crate::ingest::station::{Settings, Station};
@@ -81,6 +82,8 @@ pub fn run(source: &Source) -> Result<()> {
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(docks);
     let _ = aftercare.join();
+    // What the last stays left in the log may be due as well.
+    Keeper::default().keep(&station);
     tracing::info!("stopped");
     served
 }
@@ -213,9 +216,9 @@ fn needs_restart(now: &Config, new: &mut Config) -> Vec<String> {
     names
 }
 
-/// What follows archiving and hurries nobody: owed copies, container facts, takes.
+/// What follows archiving and hurries nobody: owed copies, container facts, takes, checkpoints.
 fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
-    let mut aftercare = Aftercare::new();
+    let (mut aftercare, mut keeper) = (Aftercare::new(), Keeper::default());
     loop {
         match told.recv_timeout(TIDY) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -230,6 +233,7 @@ fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
             Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("{e}"),
             _ => {}
         }
+        keeper.keep(station);
         aftercare.rest();
     }
 }

@@ -3,8 +3,8 @@
 //! Rooms, from the ground up; each may use only those above it (`tests/house.rs` enforces it):
 //! `base` (errors, time, durable files) → `access` (who may do what) → `custody` (the append-only log) → `catalog` (the only
 //! SQL) → `dock` (what is plugged in) → `card` (what is on it) → `archive` (volumes, manifests,
-//! checks) → `media` (FFmpeg in a child process) → `ingest` (from card to archive) → `app` (the
-//! daemon) → `cli`.
+//! checks) → `media` (FFmpeg in a child process) → `ingest` (from card to archive) → `cases`
+//! (registers, cases and their footage) → `app` (the daemon) → `cli`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod access;
@@ -12,6 +12,7 @@ pub mod app;
 pub mod archive;
 pub mod base;
 pub mod card;
+pub mod cases;
 pub mod catalog;
 pub mod cli;
 pub mod custody;

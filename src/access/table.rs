@@ -41,6 +41,8 @@ pub enum Deed {
     TestChannel,
     /// Look at the custody log, and check it.
     ReadCustody,
+    /// Replace the key that signs the custody log's checkpoints.
+    ReplaceCustodyKey,
 }
 
 /// How far a role's right goes.
@@ -60,7 +62,7 @@ use Reach::{All, None, Own, Unit};
 
 /// Rows: deeds. Columns: officer, reviewer, head, supervisor, storage, admin.
 #[rustfmt::skip]
-const TABLE: [(Deed, [Reach; 6]); 18] = [
+const TABLE: [(Deed, [Reach; 6]); 19] = [
     (Deed::ReadRegisters,     [All,  All,  All,  All,  All,  All]),
     (Deed::ChangeRegisters,   [None, None, None, None, None, All]),
     (Deed::KeepLedger,        [Own,  None, Unit, None, All,  All]),
@@ -79,6 +81,7 @@ const TABLE: [(Deed, [Reach; 6]); 18] = [
     (Deed::AcknowledgeAlert,  [Own,  None, Unit, None, All,  All]),
     (Deed::TestChannel,       [None, None, None, None, All,  All]),
     (Deed::ReadCustody,       [None, None, Unit, All,  All,  All]),
+    (Deed::ReplaceCustodyKey, [None, None, None, None, None, All]),
 ];
 
 /// How far a role may go with a deed.
@@ -93,8 +96,8 @@ pub fn reach(role: Role, deed: Deed) -> Reach {
 
 impl Deed {
     /// Every deed of the table.
-    pub const ALL: [Deed; 18] = {
-        let mut all = [Deed::ReadRegisters; 18];
+    pub const ALL: [Deed; 19] = {
+        let mut all = [Deed::ReadRegisters; 19];
         let mut i = 0;
         while i < all.len() {
             all[i] = TABLE[i].0;
@@ -130,6 +133,7 @@ impl Deed {
             Deed::AcknowledgeAlert => "acknowledge this alert",
             Deed::TestChannel => "test a channel",
             Deed::ReadCustody => "look at the custody log",
+            Deed::ReplaceCustodyKey => "replace the custody key",
         }
     }
 }

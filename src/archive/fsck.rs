@@ -13,6 +13,7 @@ use super::layout;
 use super::manifest::Line;
 use super::read_back::{BLOCK, read_back};
 use super::volume::Look;
+use super::witness;
 use crate::base::direct_io::AlignedBuf;
 use crate::base::text::{hex, show};
 use crate::base::{Cancel, Result};
@@ -194,7 +195,8 @@ impl Fsck<'_> {
         let first = path.components().next().map(|c| c.as_os_str().to_owned()).unwrap_or_default();
         let depth = path.components().count();
         (first == layout::MEDIA && depth <= 5)
-            || (depth == 1 && (first == layout::INCOMING || first == layout::QUARANTINE))
+            || (depth == 1
+                && [layout::INCOMING, layout::QUARANTINE, layout::CHECKPOINTS].iter().any(|n| first == *n))
     }
 
     /// One regular file: the recording whose original it is, or nothing.
@@ -214,6 +216,8 @@ impl Fsck<'_> {
             }
         } else if dir == Path::new(layout::QUARANTINE) {
             jobs::is_quarantined(self.db, id, text)?
+        } else if dir == Path::new(layout::CHECKPOINTS) {
+            name.to_str().is_some_and(witness::is_ours)
         } else if name == layout::SUMS || name == layout::RECORDS {
             true
         } else if let Some(copy) = recordings::copy_at(self.db, id, text)? {

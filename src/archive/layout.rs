@@ -10,6 +10,8 @@ pub const INCOMING: &str = "incoming";
 pub const MEDIA: &str = "media";
 /// Files set aside until a person decides.
 pub const QUARANTINE: &str = "quarantine";
+/// Signed checkpoints of the custody log.
+pub const CHECKPOINTS: &str = "checkpoints";
 /// The manifest that `sha256sum -c` reads, in each directory with originals.
 pub const SUMS: &str = "SHA256SUMS";
 /// The manifest that the catalogue can be rebuilt from, beside it.

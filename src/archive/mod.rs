@@ -6,3 +6,4 @@ pub mod manifest;
 pub mod read_back;
 pub mod rebuild;
 pub mod volume;
+pub mod witness;

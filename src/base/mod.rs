@@ -11,6 +11,7 @@ pub mod ids;
 pub mod logging;
 pub mod meter;
 pub mod process;
+pub mod segment;
 pub mod text;
 pub mod zh;
 

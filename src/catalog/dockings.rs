@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::ledger;
 use crate::base::Result;
 use crate::base::clock::{from_ms, rfc3339, to_ms};
 use crate::custody::{Entry, log};
@@ -88,7 +89,7 @@ pub struct Docking {
     pub counts: Counts,
 }
 
-/// Opens a docking; returns its number.
+/// Opens a docking; returns its number. Who took the recorder has brought it back with this.
 pub fn begin(tx: &Connection, by: &By, begin: &Begin) -> Result<i64> {
     let at = to_ms(by.at);
     tx.prepare_cached(
@@ -115,6 +116,7 @@ pub fn begin(tx: &Connection, by: &By, begin: &Begin) -> Result<i64> {
         "recorder_reason": begin.recorder.1, "profile": begin.profile.0, "profile_reason": begin.profile.1,
     });
     log::append(tx, &by.entry("docking.begun", format!("docking:{id}"), details))?;
+    ledger::return_by_docking(tx, by, &begin.recorder.0, id)?;
     Ok(id)
 }
 

@@ -4,13 +4,20 @@
 //! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
 
 pub mod backup;
+pub mod cases;
 pub mod deadlines;
 pub mod dockings;
+pub mod exemptions;
 pub mod jobs;
+pub mod ledger;
 pub mod left;
+pub mod links;
 pub mod metrics;
 pub mod officers;
+pub mod recorders;
 pub mod recordings;
+pub mod steps;
+pub mod units;
 pub mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +29,7 @@ use std::time::{Duration, Instant};
 pub use rusqlite::Connection;
 use rusqlite::OpenFlags;
 use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
+use serde_json::Value;
 
 use crate::base::failpoint;
 use crate::base::{Error, Kind, Result};
@@ -245,6 +253,37 @@ fn refuse(path: &Path, e: &dyn std::error::Error) -> Error {
     let path = path.display();
     Error::new(Kind::Catalog, format!("cannot open the catalogue {path}: {text}"))
         .next("`docket doctor` checks who owns it and its disk")
+}
+
+/// Makes a change inside a transaction, looks at what came of it, and takes it back.
+///
+/// # Errors
+/// Those of the change.
+pub fn rehearse<T>(tx: &Connection, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    tx.prepare_cached("SAVEPOINT rehearsal")?.execute([])?;
+    let result = change(tx);
+    tx.prepare_cached("ROLLBACK TO rehearsal")?.execute([])?;
+    tx.prepare_cached("RELEASE rehearsal")?.execute([])?;
+    result
+}
+
+/// Facts of a new entry as details of custody; what is not set is left out.
+fn set_facts<const N: usize>(facts: [(&'static str, Value); N]) -> Value {
+    let set = |v: &Value| !v.is_null() && v.as_str() != Some("");
+    Value::Object(facts.into_iter().filter(|(_, v)| set(v)).map(|(k, v)| (k.to_owned(), v)).collect())
+}
+
+/// What is new about an entry and, as `old_…`, what it was; `None` where nothing is.
+fn differences<const N: usize>(
+    old: [(&'static str, Value); N],
+    new: [(&'static str, Value); N],
+) -> Option<Value> {
+    let mut details = serde_json::Map::new();
+    for ((name, old), (_, new)) in old.into_iter().zip(new).filter(|(old, new)| old != new) {
+        details.insert(name.to_owned(), new);
+        details.insert(format!("old_{name}"), old);
+    }
+    (!details.is_empty()).then_some(Value::Object(details))
 }
 
 fn change_in_savepoint<T>(tx: &Connection, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {

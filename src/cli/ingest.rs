@@ -16,6 +16,7 @@ use crate::base::config::Config;
 use crate::base::text::{bytes, show};
 use crate::base::{Cancel, Error, Kind, Result, logging};
 use crate::ingest::aftercare::Aftercare;
+use crate::ingest::checkpoints::Keeper;
 use crate::ingest::docking::{self, Request, Summary};
 use crate::ingest::progress::{Phase, Progress, Snapshot};
 use crate::ingest::recover::recover;
@@ -98,6 +99,7 @@ fn ingest(
         Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("{e}"),
         _ => {}
     }
+    Keeper::default().keep(&station);
     Ok(summary)
 }
 

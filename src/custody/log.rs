@@ -87,7 +87,8 @@ pub fn tail(db: &Connection, limit: u64) -> Result<Vec<Stored>> {
     Ok(list)
 }
 
-fn broken(seq: u64, how: &str) -> Error {
+/// An entry that is not as it was written.
+pub(super) fn broken(seq: u64, how: &str) -> Error {
     Error::new(Kind::Integrity, format!("custody entry {seq} is not as it was written: {how}"))
         .next("keep this catalogue as it is, and compare it with the last good `docket backup`")
 }

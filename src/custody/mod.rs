@@ -1,6 +1,11 @@
-//! The append-only log of who did what to what.
+//! The append-only log of who did what to what: its hash chain, its Merkle tree, its signed checkpoints.
 
+pub mod checkpoint;
 pub mod entry;
+pub mod key;
 pub mod log;
+pub mod merkle;
+pub mod note;
+pub mod tiles;
 
 pub use entry::Entry;

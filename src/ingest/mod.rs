@@ -2,6 +2,7 @@
 
 pub mod aftercare;
 pub mod blocks;
+pub mod checkpoints;
 pub mod copy;
 pub mod digests;
 pub mod docking;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use nix::fcntl::Flock;
 
 use super::blocks::Budget;
+use super::checkpoints;
 use super::finisher::Finisher;
 use crate::archive::volume::Volume;
 use crate::base::clock::{Clock, rfc3339};
@@ -108,10 +109,15 @@ impl Station {
         process::open_many_files();
         let lock = lock(&config.data)?;
         let catalog = Catalog::open(&config.data.join(CATALOG))?;
+        let data = config.data.clone();
         let settings = RwLock::new(Arc::new(Settings::load(config)?));
         let core = Arc::new(Core { catalog, clock, actor, budget: Arc::default(), meter: Arc::default() });
         let by = core.by();
         let id = core.catalog.write(move |tx| dockings::station_id(tx, &by))?;
+        // Archiving does not wait for a key: without one no checkpoint is signed, and that is said.
+        if let Err(e) = checkpoints::ensure_key(&core.catalog, &data, &id, &core.by()) {
+            tracing::warn!("{e}");
+        }
         let station = Self {
             core,
             settings,
@@ -124,6 +130,11 @@ impl Station {
         };
         station.open_volumes()?;
         Ok(station)
+    }
+
+    /// The station's identity.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The settings in force.
@@ -397,6 +408,9 @@ pub fn init(config: &Config, clock: &dyn Clock, actor: &str) -> Result<Vec<Strin
         let by = by.clone();
         catalog.write(move |tx| dockings::station_id(tx, &by))?
     };
+    if let Some(key) = checkpoints::ensure_key(&catalog, data, &station, &by)? {
+        made.push(format!("custody key {key}"));
+    }
     for config in &config.volumes {
         let (name, path) = (config.name.clone(), config.path.display().to_string());
         if Volume::marker(&config.path).is_ok() {

@@ -228,6 +228,7 @@ pub fn check(db: &Connection, volumes: &BTreeMap<String, PathBuf>) -> Archive {
             let known = rel == ".docket-volume"
                 || name == "SHA256SUMS"
                 || name == "recordings.jsonl"
+                || rel.starts_with("checkpoints/")
                 || promised.contains(&file)
                 || dests.contains(&rel)
                 || (rel.starts_with("incoming/") && parts.contains(name));

@@ -1,7 +1,7 @@
 //! Settings: `docket.toml` read with every problem named at once, unknown keys refused.
 
 mod rules;
-mod section;
+pub(crate) mod section;
 
 use std::path::{Path, PathBuf};
 

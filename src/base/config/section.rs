@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// One table of the file; what is left in it at the end was not known.
-pub(super) struct Section {
+pub(crate) struct Section {
     name: String,
     table: Table,
     problems: Vec<String>,
@@ -13,20 +13,20 @@ pub(super) struct Section {
 
 impl Section {
     /// The whole file.
-    pub(super) fn top(table: Table) -> Self {
+    pub(crate) fn top(table: Table) -> Self {
         Self { name: String::new(), table, problems: Vec::new() }
     }
 
-    pub(super) fn key(&self, key: &str) -> String {
+    pub(crate) fn key(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
-    pub(super) fn wrong(&mut self, key: &str, wanted: &str, got: &Value) {
+    pub(crate) fn wrong(&mut self, key: &str, wanted: &str, got: &Value) {
         let line = format!("{} wants {wanted}, not {got}", self.key(key));
         self.problems.push(line);
     }
 
-    pub(super) fn section(&mut self, name: &str) -> Option<Section> {
+    pub(crate) fn section(&mut self, name: &str) -> Option<Section> {
         match self.table.remove(name)? {
             Value::Table(table) => Some(Section { name: name.into(), table, problems: Vec::new() }),
             other => {
@@ -36,7 +36,7 @@ impl Section {
         }
     }
 
-    pub(super) fn sections(&mut self, name: &str) -> Option<Vec<Section>> {
+    pub(crate) fn sections(&mut self, name: &str) -> Option<Vec<Section>> {
         let value = self.table.remove(name)?;
         let Value::Array(list) = value else {
             self.wrong(name, &format!("tables [[{name}]]"), &value);
@@ -53,7 +53,11 @@ impl Section {
         Some(out)
     }
 
-    pub(super) fn string(&mut self, key: &str) -> Option<String> {
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(crate) fn string(&mut self, key: &str) -> Option<String> {
         match self.table.remove(key)? {
             Value::String(s) if !s.is_empty() => Some(s),
             other => {
@@ -63,7 +67,7 @@ impl Section {
         }
     }
 
-    pub(super) fn name_of(&mut self) -> Option<String> {
+    pub(crate) fn name_of(&mut self) -> Option<String> {
         if !self.table.contains_key("name") {
             self.problems.push(format!("{} is missing", self.key("name")));
             return None;
@@ -77,18 +81,18 @@ impl Section {
         fine.then_some(name)
     }
 
-    pub(super) fn path(&mut self, key: &str, base: &Path) -> Option<PathBuf> {
+    pub(crate) fn path(&mut self, key: &str, base: &Path) -> Option<PathBuf> {
         if !self.table.contains_key(key) {
             self.problems.push(format!("{} is missing", self.key(key)));
         }
         self.path_optional(key, base)
     }
 
-    pub(super) fn path_optional(&mut self, key: &str, base: &Path) -> Option<PathBuf> {
+    pub(crate) fn path_optional(&mut self, key: &str, base: &Path) -> Option<PathBuf> {
         self.string(key).map(|p| base.join(p))
     }
 
-    pub(super) fn strings(&mut self, key: &str) -> Option<Vec<String>> {
+    pub(crate) fn strings(&mut self, key: &str) -> Option<Vec<String>> {
         let value = self.table.remove(key)?;
         let list = value.as_array().map(|a| a.iter().map(|v| v.as_str().map(str::to_owned)).collect());
         match list {
@@ -100,7 +104,7 @@ impl Section {
         }
     }
 
-    pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, key: &str) -> Option<bool> {
         match self.table.remove(key)? {
             Value::Boolean(b) => Some(b),
             other => {
@@ -110,7 +114,7 @@ impl Section {
         }
     }
 
-    pub(super) fn number(&mut self, key: &str, min: u64, max: u64) -> Option<u64> {
+    pub(crate) fn number(&mut self, key: &str, min: u64, max: u64) -> Option<u64> {
         let value = self.table.remove(key)?;
         match value.as_integer().and_then(|n| u64::try_from(n).ok()) {
             Some(n) if (min..=max).contains(&n) => Some(n),
@@ -121,7 +125,7 @@ impl Section {
         }
     }
 
-    pub(super) fn size(&mut self, key: &str) -> Option<u64> {
+    pub(crate) fn size(&mut self, key: &str) -> Option<u64> {
         let value = self.table.remove(key)?;
         let size = match &value {
             Value::Integer(n) => u64::try_from(*n).ok(),
@@ -134,11 +138,11 @@ impl Section {
         size
     }
 
-    pub(super) fn take_problems(&mut self, section: Section) {
+    pub(crate) fn take_problems(&mut self, section: Section) {
         self.problems.extend(section.finish());
     }
 
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub(crate) fn finish(mut self) -> Vec<String> {
         let unknown: Vec<_> =
             self.table.keys().map(|k| format!("{} is not a setting", self.key(k))).collect();
         self.problems.extend(unknown);

@@ -24,6 +24,7 @@ CREATE TABLE officer (
   left   INTEGER NOT NULL DEFAULT 0 CHECK (left IN (0, 1))
 ) STRICT;
 CREATE INDEX officer_unit ON officer (unit, role);
+CREATE INDEX unit_parent ON unit (parent) WHERE parent IS NOT NULL;
 
 -- What the unit says of its recorders; `recorder` is what the station has seen of them. One identity.
 CREATE TABLE recorder_entry (
@@ -36,6 +37,7 @@ CREATE TABLE recorder_entry (
   note    TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recorder_entry_officer ON recorder_entry (officer);
+CREATE INDEX recorder_entry_unit ON recorder_entry (unit);
 
 CREATE TABLE issue (
   id                INTEGER PRIMARY KEY,
@@ -53,10 +55,14 @@ CREATE TABLE issue (
   returned_clock    INTEGER,
   -- The stay that returned it by itself.
   returned_docking  INTEGER REFERENCES docking (id),
-  note              TEXT NOT NULL DEFAULT ''
+  note              TEXT NOT NULL DEFAULT '',
+  -- Entered by mistake. It covers no time, so that nobody who looks at periods only is misled.
+  void              INTEGER NOT NULL DEFAULT 0 CHECK (void IN (0, 1)),
+  CHECK (void = 0 OR returned_at IS issued_at),
+  CHECK (returned_docking IS NULL OR returned_at IS NOT NULL)
 ) STRICT;
 CREATE UNIQUE INDEX issue_open ON issue (recorder) WHERE returned_at IS NULL;
-CREATE INDEX issue_recorder ON issue (recorder, issued_at);
+CREATE UNIQUE INDEX issue_recorder ON issue (recorder, issued_at) WHERE void = 0;
 CREATE INDEX issue_officer ON issue (officer, issued_at);
 
 -- Who held the recorder when the recording was made, by the ledger.

@@ -2,7 +2,9 @@
 
 CREATE TABLE case_file (
   id             INTEGER PRIMARY KEY,
-  number         TEXT NOT NULL UNIQUE,
+  number         TEXT NOT NULL,
+  -- The number as it is compared (base::segment::number_key): one case, however its brackets are written.
+  number_key     TEXT NOT NULL UNIQUE,
   kind           TEXT NOT NULL,
   checklist      TEXT NOT NULL,
   title          TEXT NOT NULL,
@@ -17,8 +19,15 @@ CREATE TABLE case_file (
   act_ended_at   INTEGER CHECK (act_ended_at >= opened_at),
   closed_at      INTEGER
 ) STRICT;
+CREATE INDEX case_opened ON case_file (opened_at);
 CREATE INDEX case_unit ON case_file (unit, opened_at);
 CREATE INDEX case_running ON case_file (act_ended_at) WHERE closed_at IS NULL AND act_ended_at IS NOT NULL;
+
+-- The words of a case (base::segment::words), by its id; written with the case, in the same transaction.
+-- Everything but ASCII is part of a word: the text is cut before.
+CREATE VIRTUAL TABLE case_words USING fts5 (
+  words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
+);
 
 CREATE TABLE case_officer (
   case_file INTEGER NOT NULL REFERENCES case_file (id),
@@ -32,18 +41,22 @@ CREATE TABLE case_step (
   case_file  INTEGER NOT NULL REFERENCES case_file (id),
   key        TEXT NOT NULL,
   name       TEXT NOT NULL,
+  name_zh    TEXT NOT NULL DEFAULT '',
   place      INTEGER NOT NULL,
   -- audio-visual record: by the checklist
   av         TEXT NOT NULL CHECK (av IN ('required', 'recommended', 'optional')),
   shows      TEXT NOT NULL DEFAULT '',
   retention  TEXT NOT NULL DEFAULT '',
+  article    TEXT NOT NULL DEFAULT '',
+  -- What must be recorded of it in words: definitions (a list of key, name, name_zh) and values by key, JSON.
+  asks       TEXT NOT NULL DEFAULT '[]',
+  told       TEXT NOT NULL DEFAULT '{}',
   -- Whether the step takes place in this case at all.
   applies    INTEGER NOT NULL DEFAULT 1 CHECK (applies IN (0, 1)),
   from_at    INTEGER,
   to_at      INTEGER CHECK (to_at >= from_at),
   UNIQUE (case_file, key)
 ) STRICT;
-CREATE INDEX case_step_time ON case_step (from_at) WHERE from_at IS NOT NULL;
 
 CREATE TABLE exemption (
   id          INTEGER PRIMARY KEY,
@@ -58,7 +71,11 @@ CREATE TABLE exemption (
   reviewed_at INTEGER,
   approver    TEXT,
   approved_at INTEGER,
+  -- Who rejected or withdrew it, when, and the remark on that.
+  ended_by    TEXT,
+  ended_at    INTEGER,
   remark      TEXT NOT NULL DEFAULT '',
+  CHECK ((ended_by IS NOT NULL) = (state IN ('rejected', 'withdrawn'))),
   CHECK (state NOT IN ('reviewed', 'approved') OR reviewer IS NOT NULL),
   CHECK (state <> 'approved' OR approver IS NOT NULL),
   CHECK (reviewer <> proposer AND approver <> proposer AND approver <> reviewer)
