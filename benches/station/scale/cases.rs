@@ -1,6 +1,7 @@
 //! The case that each shift opens: officers, steps by a checklist, links to the footage of the shift, and the
 //! end of the act and of the case weeks later.
 
+use docket::base::segment::{number_key, words};
 use rusqlite::{Connection, Statement, params};
 use serde_json::json;
 
@@ -29,6 +30,7 @@ const STEPS: [(&str, &str, &str, &str); 8] = [
 
 pub struct Cases<'a> {
     case: Statement<'a>,
+    words: Statement<'a>,
     officer: Statement<'a>,
     step: Statement<'a>,
     link: Statement<'a>,
@@ -36,6 +38,8 @@ pub struct Cases<'a> {
     closed: Statement<'a>,
     deadline: Statement<'a>,
     met: Statement<'a>,
+    /// Names of the officers, by row.
+    names: Vec<String>,
     links: i64,
     steps: i64,
 }
@@ -53,17 +57,18 @@ fn drawn(shift: &Shift) -> (&'static str, String) {
 }
 
 impl<'a> Cases<'a> {
-    pub fn new(db: &'a Connection) -> Self {
+    pub fn new(db: &'a Connection, names: Vec<String>) -> Self {
         let prepare = |sql: &str| db.prepare(sql).expect("a statement");
         Self {
             case: prepare(
-                "INSERT INTO case_file (id, number, kind, checklist, title, parties, address, unit, stage, opened_at)
-                 VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, '调查取证', ?8)",
+                "INSERT INTO case_file (id, number, number_key, kind, checklist, title, parties, address, unit, stage,
+                   opened_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, '调查取证', ?9)",
             ),
+            words: prepare("INSERT INTO case_words (rowid, words) VALUES (?1, ?2)"),
             officer: prepare("INSERT OR IGNORE INTO case_officer VALUES (?1, ?2)"),
             step: prepare(
-                "INSERT INTO case_step (id, case_file, key, name, place, av, retention, applies, from_at, to_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'case', ?7, ?8, ?9)",
+                "INSERT INTO case_step (id, case_file, key, name, name_zh, place, av, retention, article, applies, from_at, to_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'case', '11', ?8, ?9, ?10)",
             ),
             link: prepare(
                 "INSERT INTO link (id, recording, step, reason, linked_by, linked_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -75,6 +80,7 @@ impl<'a> Cases<'a> {
                  VALUES (?1, 'case', ?2, ?2, '30 days from the end of the act', ?3, ?4, 'running', ?5)",
             ),
             met: prepare("UPDATE deadline SET state = 'met', met_at = ?2, next_at = NULL WHERE subject = ?1"),
+            names,
             links: 0,
             steps: 0,
         }
@@ -85,10 +91,16 @@ impl<'a> Cases<'a> {
         let (id, (kind, number)) = (row(shift.number + 1), drawn(shift));
         let (party, at) = (party(dice), shift.day + 9 * HOUR);
         let (title, place) = (format!("{party}{}案", matter(dice)), address(dice));
-        self.case.execute(params![id, number, kind, title, party, place, shift.unit, at]).expect("a case");
+        self.case
+            .execute(params![id, number, number_key(&number), kind, title, party, place, shift.unit, at])
+            .expect("a case");
+        let mut text = [number.as_str(), title.as_str(), party.as_str(), place.as_str()].join(" ");
         for officer in [shift.officer, shift.second] {
+            let name = &self.names[usize::try_from(officer - 1).expect("an index")];
+            text = format!("{text} {} {name}", badge(officer));
             self.officer.execute(params![id, officer]).expect("an officer on a case");
         }
+        self.words.execute(params![id, words(&text)]).expect("the words of a case");
         let actor = format!("officer:{}", badge(shift.officer));
         let object = format!("case:{number}");
         let details = json!({ "address": place, "kind": kind, "officers": [badge(shift.officer), badge(shift.second)],
@@ -96,7 +108,7 @@ impl<'a> Cases<'a> {
         log.add(at, &actor, "case.opened", object.clone(), details);
         let (from, to) = (shift.day + 9 * HOUR, shift.day + 11 * HOUR + 30 * MINUTE);
         let mut inspection = 0;
-        for (place, (key, name, _, av)) in STEPS.iter().enumerate() {
+        for (place, (key, name, name_zh, av)) in STEPS.iter().enumerate() {
             self.steps += 1;
             let first = place == 0;
             let times = if first { (Some(from), Some(to)) } else { (None, None) };
@@ -106,6 +118,7 @@ impl<'a> Cases<'a> {
                     id,
                     key,
                     name,
+                    name_zh,
                     row(place as u64 + 1),
                     av,
                     first,

@@ -16,11 +16,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::names::{Dice, person, unit};
-use super::{cases, rows};
+use super::{cases, custody, rows};
 use crate::station::prepare;
 
 /// Changed with whatever changes the rows.
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 /// Days that the catalogue covers; on the last one nothing is archived yet.
 pub const DAYS: u64 = 501;
 /// Recordings of a shift.
@@ -147,6 +147,7 @@ pub fn made(recordings: u64) -> Made {
         prepare(&data, &dir.join("volume"), None);
         let begun = Instant::now();
         fill(&data.join("catalog.sqlite"), &size);
+        custody::sign(&data);
         eprintln!("{recordings} recordings made in {:.0} s", begun.elapsed().as_secs_f64());
         std::fs::write(&mark, edition).expect("the edition");
     }
@@ -175,9 +176,9 @@ fn fill(path: &Path, size: &Size) {
     {
         let mut log = Log::go_on(&db);
         let mut dice = Dice::new(20_261_124);
-        registers(&db, size, &mut dice);
+        let names = registers(&db, size, &mut dice);
         let mut rows = rows::Rows::new(&db);
-        let mut cases = cases::Cases::new(&db);
+        let mut cases = cases::Cases::new(&db, names);
         let shifts = DAYS * size.shifts_a_day;
         for number in 0..shifts {
             let shift = Shift::of(size, number);
@@ -226,7 +227,7 @@ fn without_indices(db: &Connection) -> Vec<String> {
     all.into_iter().map(|(_, sql)| sql).collect()
 }
 
-fn registers(db: &Connection, size: &Size, dice: &mut Dice) {
+fn registers(db: &Connection, size: &Size, dice: &mut Dice) -> Vec<String> {
     let mut units =
         db.prepare("INSERT INTO unit (id, code, name, parent) VALUES (?1, ?2, ?3, ?4)").expect("a statement");
     for i in 0..size.units {
@@ -236,6 +237,7 @@ fn registers(db: &Connection, size: &Size, dice: &mut Dice) {
     let mut officers = db
         .prepare("INSERT INTO officer (id, badge, name, unit, role) VALUES (?1, ?2, ?3, ?4, ?5)")
         .expect("a statement");
+    let mut names = Vec::new();
     for i in 0..size.officers {
         let role = match i / size.units {
             0 => "head",
@@ -243,8 +245,10 @@ fn registers(db: &Connection, size: &Size, dice: &mut Dice) {
             2 => "storage",
             _ => "officer",
         };
+        let name = person(dice);
         let (id, at) = (row(i + 1), row(i % size.units + 1));
-        officers.execute(params![id, badge(id), person(dice), at, role]).expect("an officer");
+        officers.execute(params![id, badge(id), name, at, role]).expect("an officer");
+        names.push(name);
     }
     let mut seen = db.prepare("INSERT INTO recorder VALUES (?1, ?2, ?3)").expect("a statement");
     let mut entered = db
@@ -255,4 +259,5 @@ fn registers(db: &Connection, size: &Size, dice: &mut Dice) {
         seen.execute(params![recorder_id(i), first, TODAY]).expect("a recorder");
         entered.execute(params![recorder_id(i), row(i % size.units + 1)]).expect("a recorder");
     }
+    names
 }

@@ -4,6 +4,7 @@
 //! times with other words each time; caches are warm, as those of a running daemon are.
 
 mod cases;
+mod custody;
 mod make;
 mod names;
 mod rows;
@@ -49,7 +50,11 @@ impl Table {
             question(i);
             begun.elapsed()
         });
-        let mut times: Vec<Duration> = times.collect();
+        let times = times.collect();
+        self.many(what, aim, times);
+    }
+
+    fn many(&mut self, what: &'static str, aim: &'static str, mut times: Vec<Duration>) {
         times.sort();
         let at = |per_cent: usize| shown(times[(times.len() - 1) * per_cent / 100]);
         self.put(what, aim, format!("{} / {}", at(50), at(99)));
@@ -85,6 +90,8 @@ pub fn scale(report: &mut Report) {
         head.push(format!("{size} recordings"));
         about = describe(&db, &made);
         told(&mut table, &db);
+        drop(db);
+        custody::ask(&mut table, &made);
     }
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     report.section("Questions to a large catalogue", &about, &head);
