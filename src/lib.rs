@@ -4,10 +4,11 @@
 //! `base` (errors, time, durable files) → `access` (who may do what) → `custody` (the append-only log) → `catalog` (the only
 //! SQL) → `dock` (what is plugged in) → `card` (what is on it) → `archive` (volumes, manifests,
 //! checks) → `media` (FFmpeg in a child process) → `ingest` (from card to archive) → `cases`
-//! (registers, cases and their footage) → `app` (the daemon) → `cli`.
+//! (registers, cases and their footage) → `alert` (who is told of what) → `app` (the daemon) → `cli`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod access;
+pub mod alert;
 pub mod app;
 pub mod archive;
 pub mod base;

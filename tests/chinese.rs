@@ -152,8 +152,10 @@ fn is_prose(text: &str) -> bool {
     let has_word = text
         .split(|c: char| !c.is_ascii_alphabetic())
         .any(|w| w.len() > 1 && w.chars().any(|c| c.is_ascii_lowercase()));
-    let sql =
-        ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ", "CREATE ", "VACUUM ", "WHERE ", "INDEXED "];
+    let sql = [
+        "SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ", "CREATE ", "VACUUM ", "FROM ", "WHERE ",
+        "AND ", "INDEXED ",
+    ];
     let columns = ["id, ", "recording, volume, ", "subject, "];
     has_word
         && !columns.iter().any(|list| text.starts_with(list))

@@ -6,4 +6,7 @@ pub mod classify;
 pub mod exempt;
 pub mod holes;
 pub mod link;
+pub mod rules;
+pub mod search;
+pub mod suggest;
 mod text;

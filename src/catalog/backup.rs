@@ -6,6 +6,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
+use serde_json::json;
+
+use super::dockings::By;
 use super::look;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::custody::log;
@@ -41,6 +44,13 @@ pub fn backup(from: &Connection, to: &Path, cancel: &Cancel) -> Result<Copied> {
         let _ = std::fs::remove_file(to);
     }
     result
+}
+
+/// Writes down that a copy was made and checked, where it went, and the head of the log in it.
+pub fn note(tx: &Connection, by: &By, to: &str, copied: &Copied) -> Result<()> {
+    let details = json!({ "path": to, "entries": copied.entries, "head": copied.head });
+    log::append(tx, &by.entry("station.backed-up", "station".into(), details))?;
+    Ok(())
 }
 
 fn copy(from: &Connection, to: &Path, cancel: &Cancel) -> Result<()> {

@@ -3,19 +3,24 @@
 //! One thread writes. It gathers the changes that wait, runs each in a savepoint of one
 //! transaction, commits once (WAL, synchronous=FULL), and answers each caller after the commit.
 
+pub mod alerts;
 pub mod backup;
+pub mod candidates;
 pub mod cases;
 pub mod deadlines;
 pub mod dockings;
 pub mod exemptions;
+pub mod facts;
 pub mod jobs;
 pub mod ledger;
 pub mod left;
 pub mod links;
 pub mod metrics;
 pub mod officers;
+pub mod outbox;
 pub mod recorders;
 pub mod recordings;
+pub mod search;
 pub mod steps;
 pub mod units;
 pub mod volumes;

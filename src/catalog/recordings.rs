@@ -80,11 +80,11 @@ pub struct Filter {
     pub state: Option<String>,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, recorder, state, source_path, size, mtime_ns, sha256, sm3, kind, facts, day, taken_at,
     archived_at, probed, take, segment, classification";
 
-fn recording(r: &Row<'_>) -> rusqlite::Result<Recording> {
+pub(super) fn recording(r: &Row<'_>) -> rusqlite::Result<Recording> {
     Ok(Recording {
         id: r.get(0)?,
         recorder: r.get(1)?,

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use super::interrupt::on_interrupt;
-use super::{Exit, StationArgs, look_into, output};
+use super::{Exit, StationArgs, look_into, output, words};
 use crate::base::Result;
-use crate::base::text::bytes;
-use crate::catalog::backup::backup;
+use crate::base::text::{bytes, show};
+use crate::catalog::Catalog;
+use crate::catalog::backup::{backup, note};
+use crate::catalog::dockings::By;
+use crate::ingest::station::CATALOG;
 
 /// Copy the catalogue to a new file while the station works, and check the copy
 ///
@@ -24,9 +27,21 @@ pub struct Args {
 }
 
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
-    let db = look_into(&args.config()?)?;
+    let config = args.config()?;
+    let db = look_into(&config)?;
+    let actor = args.person(&db)?.actor;
     let cancel = on_interrupt();
     let copied = backup(&db, &options.file, &cancel)?;
+    drop(db);
+    // That it was made is what the alert about old backups goes by.
+    let (by, told) = (By { actor, at: chrono::Utc::now() }, copied.clone());
+    let to = show(std::path::absolute(&options.file).unwrap_or_else(|_| options.file.clone()).as_os_str());
+    let noted = Catalog::open(&config.data.join(CATALOG))
+        .and_then(|catalog| catalog.write(move |tx| note(tx, &by, &to, &told)));
+    if let Err(e) = &noted {
+        eprintln!("{}", words::say("the backup is whole, but it could not be noted in the catalogue"));
+        eprintln!("{}", words::error(e));
+    }
     if options.json {
         output::json(&copied)?;
     } else {
@@ -39,5 +54,5 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         ))?;
         output::tell(&format!("head {}", copied.head))?;
     }
-    Ok(Exit::Good)
+    Ok(if noted.is_ok() { Exit::Good } else { Exit::Attention })
 }

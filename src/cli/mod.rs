@@ -1,6 +1,9 @@
 //! The commands: one file each, over the rooms below.
 
+mod alerts;
 mod backup;
+mod cases;
+mod checklists;
 mod custody;
 mod demo;
 mod demo_cards;
@@ -15,6 +18,7 @@ mod output;
 mod rebuild;
 mod recordings;
 mod run;
+mod search;
 mod status;
 mod verify;
 mod words;
@@ -92,7 +96,6 @@ impl StationArgs {
 
     /// Who acts. Whoever can open the station's files could change them by hand as well, so without
     /// `--as` a command acts as its administrator.
-    #[allow(dead_code)]
     fn person(&self, db: &Connection) -> Result<Person> {
         match &self.acting {
             Some(badge) => {
@@ -118,6 +121,10 @@ enum Command {
     Backup(backup::Args),
     Doctor(doctor::Args),
     Custody(custody::Args),
+    Alerts(alerts::Args),
+    Cases(cases::Args),
+    Checklists(checklists::Args),
+    Search(search::Args),
     Demo(demo::Args),
     /// Print the completions of a shell
     Completions {
@@ -146,6 +153,10 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(station, &args),
         Command::Doctor(args) => doctor::run(station, &args),
         Command::Custody(args) => custody::run(station, &args),
+        Command::Alerts(args) => alerts::run(station, &args),
+        Command::Cases(args) => cases::run(station, &args),
+        Command::Checklists(args) => checklists::run(station, &args),
+        Command::Search(args) => search::run(station, &args),
         Command::Demo(args) => demo::run(station, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "docket", &mut std::io::stdout());

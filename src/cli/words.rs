@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use crate::alert::{self, Event, message};
 use crate::base::{Error, zh};
 
 static CHINESE: OnceLock<bool> = OnceLock::new();
@@ -122,6 +123,55 @@ pub fn how(word: &str) -> &str {
     }
 }
 
+/// Whether a step needs footage.
+pub fn av(word: &str) -> &str {
+    match word {
+        "required" => t("required", "必录"),
+        "recommended" => t("recommended", "宜录"),
+        "optional" => t("optional", "可录"),
+        other => other,
+    }
+}
+
+/// Who may know of a recording or a case.
+pub fn class(word: &str) -> &str {
+    match word {
+        "unclassified" => t("unclassified", "未定类"),
+        "public" => t("public", "公开"),
+        "internal" => t("internal", "内部"),
+        "privacy" => t("privacy", "个人隐私"),
+        "commercial" => t("commercial secret", "商业秘密"),
+        "secret" => t("state secret", "国家秘密"),
+        other => other,
+    }
+}
+
+/// The ground of an exemption.
+pub fn ground(word: &str) -> &str {
+    match word {
+        "device_fault" => t("device fault", "设备故障"),
+        "party_uncooperative" => t("party does not cooperate", "当事人不配合"),
+        "severe_weather" => t("severe weather", "恶劣天气及其他自然灾害"),
+        "other" => t("other", "其他"),
+        other => other,
+    }
+}
+
+/// How long footage is kept.
+pub fn retention(word: &str) -> String {
+    match (word, word.split_once(' ')) {
+        ("case", _) => t("as the case file", "同案卷保留期限").to_owned(),
+        ("permanent", _) => t("permanently", "永久").to_owned(),
+        (_, Some((n, unit))) if is_chinese() => match unit {
+            "days" => format!("{n} 天"),
+            "months" => format!("{n} 个月"),
+            "years" => format!("{n} 年"),
+            _ => word.to_owned(),
+        },
+        _ => word.to_owned(),
+    }
+}
+
 /// What `docket doctor` looked at.
 pub fn subject(word: &str) -> Cow<'_, str> {
     Cow::Borrowed(match word {
@@ -163,10 +213,34 @@ pub fn action(word: &str) -> &str {
         "recording.copy" => "副本状态变更",
         "file.quarantined" => "文件隔离",
         "custody.key" => "启用保管密钥",
+        "alert.opened" => "告警产生",
+        "alert.updated" => "告警变更",
+        "alert.escalated" => "告警升级",
+        "alert.acknowledged" => "告警确认",
+        "alert.resolved" => "告警解除",
+        "alert.told" => "告警送达",
+        "alert.untold" => "告警未送达",
+        "channel.revived" => "重新发送",
+        "station.backed-up" => "编目数据库备份",
         "station.created" => "工作站创建",
         "station.checked" => "工作站检查",
         "volume.registered" => "存储卷登记",
         "volume.state" => "存储卷状态变更",
+        "case.opened" => "立案建卷",
+        "case.changed" => "案卷变更",
+        "case.officers" => "承办人员变更",
+        "case.step" => "环节变更",
+        "case.act_ended" => "执法行为终结",
+        "case.closed" => "结案",
+        "case.reopened" => "重新启卷",
+        "case.linked" | "recording.linked" => "关联",
+        "case.unlinked" | "recording.unlinked" => "解除关联",
+        "recording.classified" => "定类",
+        "exemption.proposed" => "免录提出",
+        "exemption.reviewed" => "免录审核",
+        "exemption.approved" => "免录批准",
+        "exemption.rejected" => "免录驳回",
+        "exemption.withdrawn" => "免录撤回",
         other => return other,
     };
     if is_chinese() { chinese } else { word }
@@ -174,11 +248,31 @@ pub fn action(word: &str) -> &str {
 
 /// A detail of a custody entry, `name=value`.
 pub fn detail(name: &str, value: &str) -> String {
+    let plain = plain(value);
+    let value = plain.as_str();
     if !is_chinese() {
         return format!("{name}={value}");
     }
     let chinese = match name {
+        "about" => "对象",
+        "ahead_ms" => "时钟超前（毫秒）",
         "archived" => "归档",
+        "channel" => "通道",
+        "dead" => "已放弃",
+        "entries" => "记录数",
+        "error" => "错误",
+        "event" => "事件",
+        "free" => "可用字节",
+        "head" => "末值",
+        "kind" => "类型",
+        "last_at" => "上次时间",
+        "level" => "升级次数",
+        "message" => "内容",
+        "messages" => "消息数",
+        "note" => "备注",
+        "recipient" => "接收人",
+        "resolution" => "解除原因",
+        "severity" => "级别",
         "card" => "卡路径",
         "dock" => "采集口",
         "docking" => "接入",
@@ -208,12 +302,48 @@ pub fn detail(name: &str, value: &str) -> String {
         "ended" => "已结束",
         "facts" => "媒体信息",
         "mtime_ns" => "修改时间（纳秒）",
+        "added" => "增加",
+        "address" => "地址",
+        "applies" => "是否发生",
+        "automatic" => "自动",
+        "by" => "办理人",
+        "case" => "案卷",
+        "case_days" => "归档天数",
+        "checklist" => "音像记录清单",
+        "classification" => "类别标识",
+        "clip" => "片段",
+        "ended_at" => "终结时间",
+        "exemption" => "免录",
+        "from" => "开始时间",
+        "ground" => "事由",
+        "kind" => "类别",
+        "link" => "关联",
+        "note" => "佐证说明",
+        "officers" => "承办人",
+        "opened_at" => "立案时间",
+        "parties" => "当事人",
+        "recording" => "录音录像",
+        "remark" => "意见",
+        "removed" => "移出",
+        "stage" => "办理阶段",
+        "step" => "环节",
+        "title" => "案由",
+        "to" => "结束时间",
+        "unit" => "单位",
+        "was" => "原为",
+        "was_closed_at" => "原结案时间",
+        "why" => "理由",
         other => other,
     };
     let value = match name {
         "state" => Cow::Borrowed(state(value)),
         "how" => Cow::Borrowed(how(value)),
+        "ground" => Cow::Borrowed(ground(value)),
+        "classification" => Cow::Borrowed(class(value)),
         "facts" => Cow::Owned(verdict(value)),
+        "severity" => Cow::Borrowed(message::severity(value, true)),
+        "event" => Cow::Borrowed(Event::of(value).map_or(value, |e| message::event(e, true))),
+        "kind" => Cow::Borrowed(alert::Kind::of(value).map_or(value, |k| k.name().1)),
         _ => match value {
             "true" => Cow::Borrowed("是"),
             "false" => Cow::Borrowed("否"),
@@ -221,4 +351,24 @@ pub fn detail(name: &str, value: &str) -> String {
         },
     };
     format!("{chinese}={value}")
+}
+
+/// A list or a change in the log (`{"was": …, "is": …}`) without JSON's marks.
+fn plain(value: &str) -> String {
+    use serde_json::Value;
+    let text = |v: &Value| match v {
+        Value::Null => "-".to_owned(),
+        Value::String(s) if s.is_empty() => "-".to_owned(),
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    };
+    match serde_json::from_str(value) {
+        Ok(Value::Array(list)) if list.iter().all(Value::is_string) => {
+            list.iter().map(text).collect::<Vec<_>>().join(t(", ", "、"))
+        }
+        Ok(Value::Object(map)) if map.len() == 2 && map.contains_key("was") && map.contains_key("is") => {
+            format!("{} → {}", text(&map["was"]), text(&map["is"]))
+        }
+        _ => value.to_owned(),
+    }
 }

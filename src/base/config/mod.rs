@@ -1,5 +1,6 @@
 //! Settings: `docket.toml` read with every problem named at once, unknown keys refused.
 
+pub mod channels;
 mod rules;
 pub(crate) mod section;
 
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Table;
 
+pub use self::channels::{Alerts, Channel};
 pub use self::rules::{Cases, Custody, Deadlines, Metrics};
 use self::section::Section;
 use super::{Error, Kind, Result};
@@ -47,6 +49,10 @@ pub struct Config {
     pub custody: Custody,
     /// The door for Prometheus.
     pub metrics: Metrics,
+    /// Alerts.
+    pub alerts: Alerts,
+    /// The ways by which alerts reach people; the daemon's log is always one.
+    pub channels: Vec<Channel>,
     /// What goes into the log: `error`, `warn`, `info`, `debug`, `trace`, or a filter.
     pub log: String,
 }
@@ -123,6 +129,8 @@ impl Config {
             cases: Cases::default(),
             custody: Custody::default(),
             metrics: Metrics::default(),
+            alerts: Alerts::default(),
+            channels: vec![Channel::journal()],
             log: "info".into(),
         }
     }
@@ -216,6 +224,20 @@ impl Config {
             c.metrics = rules::metrics(&mut s);
             top.take_problems(s);
         }
+        if let Some(mut s) = top.section("alerts") {
+            c.alerts = channels::alerts(&mut s);
+            top.take_problems(s);
+        }
+        if let Some(list) = top.sections("channel") {
+            c.channels.clear();
+            for mut s in list {
+                c.channels.extend(channels::channel(&mut s, base));
+                top.take_problems(s);
+            }
+            if !c.channels.iter().any(|c| c.via == channels::Via::Journal) {
+                c.channels.insert(0, Channel::journal());
+            }
+        }
         let mut problems = top.finish();
         c.cross_check(&mut problems);
         if problems.is_empty() { Ok(c) } else { Err(problems) }
@@ -229,6 +251,7 @@ impl Config {
         twice(self.volumes.iter().map(|v| v.path.display().to_string()), "volume path", problems);
         twice(self.docks.iter().map(|d| &d.name), "dock name", problems);
         twice(self.docks.iter().map(|d| d.path.display().to_string()), "dock path", problems);
+        twice(self.channels.iter().map(|c| &c.name), "channel name", problems);
         if self.archive_to.is_empty() && !self.volumes.is_empty() {
             problems.push("ingest.archive_to is empty: nothing would be archived".into());
         }

@@ -26,6 +26,32 @@ impl Section {
         self.problems.push(line);
     }
 
+    pub(super) fn problem(&mut self, line: String) {
+        self.problems.push(line);
+    }
+
+    /// Notes a key that must be there and is not.
+    pub(super) fn require(&mut self, key: &str) {
+        if !self.table.contains_key(key) {
+            self.problems.push(format!("{} is missing", self.key(key)));
+        }
+    }
+
+    /// Passes over the keys that were not asked for.
+    pub(super) fn forget(&mut self) {
+        self.table.clear();
+    }
+
+    pub(super) fn one_of(&mut self, key: &str, words: &[&str]) -> Option<String> {
+        match self.table.remove(key)? {
+            Value::String(s) if words.contains(&s.as_str()) => Some(s),
+            other => {
+                self.wrong(key, &format!("one of {}", words.join(", ")), &other);
+                None
+            }
+        }
+    }
+
     pub(crate) fn section(&mut self, name: &str) -> Option<Section> {
         match self.table.remove(name)? {
             Value::Table(table) => Some(Section { name: name.into(), table, problems: Vec::new() }),

@@ -57,6 +57,7 @@ CREATE TABLE case_step (
   to_at      INTEGER CHECK (to_at >= from_at),
   UNIQUE (case_file, key)
 ) STRICT;
+CREATE INDEX case_step_time ON case_step (from_at) WHERE from_at IS NOT NULL;
 
 CREATE TABLE exemption (
   id          INTEGER PRIMARY KEY,

@@ -1,0 +1,328 @@
+//! Messages about alerts that wait to be delivered, and what became of them.
+//!
+//! A row is one change of one alert for one receiver. Rows for the same receiver go out together in a
+//! message; while nobody knows whether it has arrived, the message keeps its rows and its key.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::dockings::By;
+use crate::base::Result;
+use crate::base::clock::to_ms;
+use crate::custody::log;
+
+/// Rows of one message at most.
+const MOST: u32 = 100;
+/// No row waits longer than this by rule (a daily message, quiet hours, a pause between two tries). What
+/// seems to was entered by a clock that was ahead.
+const LONGEST_WAIT_MS: i64 = 48 * 3_600_000;
+
+/// A row to be entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The same event for the same receiver has the same key.
+    pub key: String,
+    /// The channel's name.
+    pub channel: String,
+    /// Empty for a channel with one receiver, an address, or `officer:<badge>`.
+    pub recipient: String,
+    /// The alert.
+    pub alert: i64,
+    /// `opened`, `updated`, `escalated`, `acknowledged`, `resolved`.
+    pub event: &'static str,
+    /// Whether it breaks through quiet hours.
+    pub urgent: bool,
+    /// Not to be sent before, milliseconds UTC.
+    pub next_at: i64,
+}
+
+/// A row of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Its number.
+    pub id: i64,
+    /// Its key.
+    pub key: String,
+    /// The channel's name.
+    pub channel: String,
+    /// For whom, as [`Entry::recipient`].
+    pub recipient: String,
+    /// The alert.
+    pub alert: i64,
+    /// What happened to it.
+    pub event: String,
+    /// `waiting`, `sent`, `dead`, `dropped`.
+    pub state: String,
+    /// The key of the message it went out in, or will.
+    pub message: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was entered, milliseconds UTC.
+    pub created_at: i64,
+    /// When it is tried next, milliseconds UTC.
+    pub next_at: i64,
+    /// When it was sent, given up or dropped, milliseconds UTC.
+    pub done_at: Option<i64>,
+    /// What went wrong the last time.
+    pub error: Option<String>,
+}
+
+/// Rows that go out together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its key: the same at every try that may have arrived before.
+    pub key: String,
+    /// For whom, as [`Entry::recipient`].
+    pub recipient: String,
+    /// What it tells, oldest first.
+    pub rows: Vec<Letter>,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was taken.
+    Sent,
+    /// It failed; tried again at a time, in milliseconds UTC.
+    Again {
+        /// What went wrong.
+        error: String,
+        /// When to try again.
+        next_at: i64,
+        /// Whether it may have arrived all the same: then the message keeps its key and its rows.
+        perhaps: bool,
+    },
+    /// It failed for the last time.
+    Dead {
+        /// What went wrong.
+        error: String,
+    },
+    /// There is nobody to send it to.
+    Dropped {
+        /// Why not.
+        error: String,
+    },
+}
+
+const COLUMNS: &str =
+    "id, key, channel, recipient, alert, event, state, message, attempts, created_at, next_at,
+    done_at, error";
+
+fn row(r: &Row<'_>) -> rusqlite::Result<Letter> {
+    Ok(Letter {
+        id: r.get(0)?,
+        key: r.get(1)?,
+        channel: r.get(2)?,
+        recipient: r.get(3)?,
+        alert: r.get(4)?,
+        event: r.get(5)?,
+        state: r.get(6)?,
+        message: r.get(7)?,
+        attempts: u32::try_from(r.get::<_, i64>(8)?).unwrap_or(u32::MAX),
+        created_at: r.get(9)?,
+        next_at: r.get(10)?,
+        done_at: r.get(11)?,
+        error: r.get(12)?,
+    })
+}
+
+/// Enters a row, in the transaction of the change it tells; a key that is there already enters nothing.
+pub fn enter(tx: &Connection, by: &By, entry: &Entry) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO outbox (key, channel, recipient, alert, event, urgent, state, created_at, next_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?8) ON CONFLICT (key) DO NOTHING",
+    )?
+    .execute(params![
+        entry.key,
+        entry.channel,
+        entry.recipient,
+        entry.alert,
+        entry.event,
+        entry.urgent,
+        to_ms(by.at),
+        entry.next_at
+    ])?;
+    Ok(())
+}
+
+/// Who was told of an alert, or will be: channel and recipient.
+pub fn receivers(db: &Connection, alert: i64) -> Result<Vec<(String, String)>> {
+    let mut query = db.prepare_cached(
+        "SELECT DISTINCT channel, recipient FROM outbox WHERE alert = ?1 AND state <> 'dropped' ORDER BY 1, 2",
+    )?;
+    Ok(query.query_map([alert], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Channels with something to send now.
+pub fn due(db: &Connection, now_ms: i64) -> Result<Vec<String>> {
+    let mut query = db.prepare_cached(
+        "SELECT DISTINCT channel FROM outbox WHERE state = 'waiting' AND (next_at <= ?1 OR next_at > ?2)",
+    )?;
+    let rows = query.query_map([now_ms, now_ms.saturating_add(LONGEST_WAIT_MS)], |r| r.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// When the next row of any channel is due, milliseconds UTC.
+pub fn next_at(db: &Connection) -> Result<Option<i64>> {
+    let sql = "SELECT min(next_at) FROM outbox WHERE state = 'waiting'";
+    Ok(db.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+}
+
+/// Makes the next message of a channel from what is due, under a key that outlives a crash. What waits for
+/// the same receiver after a failure goes with it.
+pub fn take(tx: &Connection, channel: &str, station: &str, now_ms: i64) -> Result<Option<Message>> {
+    let late = now_ms.saturating_add(LONGEST_WAIT_MS);
+    let first = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND channel = ?1 AND (next_at <= ?2 OR next_at > ?3)
+         ORDER BY next_at, id LIMIT 1"
+    );
+    let Some(first) = tx.prepare_cached(&first)?.query_row(params![channel, now_ms, late], row).optional()?
+    else {
+        return Ok(None);
+    };
+    let rows: Vec<Letter> = if let Some(message) = &first.message {
+        let same =
+            format!("SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND message = ?1 ORDER BY id");
+        tx.prepare_cached(&same)?.query_map([message], row)?.collect::<rusqlite::Result<_>>()?
+    } else {
+        let with = format!(
+            "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND channel = ?1 AND recipient = ?2
+             AND message IS NULL AND (next_at <= ?3 OR next_at > ?4 OR attempts > 0) ORDER BY id LIMIT ?5"
+        );
+        tx.prepare_cached(&with)?
+            .query_map(params![channel, first.recipient, now_ms, late, MOST], row)?
+            .collect::<rusqlite::Result<_>>()?
+    };
+    let key = match (&first.message, rows.first()) {
+        (Some(key), _) => key.clone(),
+        (None, Some(row)) => format!("{station}.{}.{}", row.key, row.attempts),
+        (None, None) => return Ok(None),
+    };
+    let mut note = tx.prepare_cached("UPDATE outbox SET message = ?2 WHERE id = ?1")?;
+    for row in &rows {
+        note.execute(params![row.id, key])?;
+    }
+    Ok(Some(Message { key, recipient: first.recipient, rows }))
+}
+
+/// Notes how a try of a message ended. That it was sent or given up is a fact of each alert's history.
+pub fn settle(tx: &Connection, by: &By, channel: &str, message: &Message, outcome: &Outcome) -> Result<()> {
+    let now = to_ms(by.at);
+    for row in &message.rows {
+        let (action, error) = match outcome {
+            Outcome::Sent => {
+                let sql =
+                    "UPDATE outbox SET state = 'sent', done_at = ?2, attempts = attempts + 1, error = NULL
+                    WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![row.id, now])?;
+                (Some("alert.told"), None)
+            }
+            Outcome::Again { error, next_at, perhaps } => {
+                let sql = "UPDATE outbox SET attempts = attempts + 1, error = ?2, next_at = ?3,
+                    message = CASE WHEN ?4 THEN message END WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![row.id, error, next_at, perhaps])?;
+                (None, None)
+            }
+            Outcome::Dead { error } => {
+                let sql =
+                    "UPDATE outbox SET state = 'dead', done_at = ?2, attempts = attempts + 1, error = ?3
+                    WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![row.id, now, error])?;
+                (Some("alert.untold"), Some(error))
+            }
+            Outcome::Dropped { error } => {
+                let sql = "UPDATE outbox SET state = 'dropped', done_at = ?2, error = ?3 WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![row.id, now, error])?;
+                (Some("alert.untold"), Some(error))
+            }
+        };
+        if let Some(action) = action {
+            let mut facts = json!({ "channel": channel, "event": row.event });
+            if !row.recipient.is_empty() {
+                facts["recipient"] = row.recipient.as_str().into();
+            }
+            if let Some(error) = error {
+                facts["reason"] = error.as_str().into();
+            }
+            log::append(tx, &by.entry(action, format!("alert:{}", row.alert), facts))?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the dead messages of a channel be tried once more; how many.
+pub fn revive(tx: &Connection, by: &By, channel: &str) -> Result<usize> {
+    let sql = "UPDATE outbox SET state = 'waiting', done_at = NULL, attempts = 0, next_at = ?2
+        WHERE channel = ?1 AND state = 'dead'";
+    let n = tx.execute(sql, params![channel, to_ms(by.at)])?;
+    if n > 0 {
+        let entry = by.entry("channel.revived", format!("channel:{channel}"), json!({ "messages": n }));
+        log::append(tx, &entry)?;
+    }
+    Ok(n)
+}
+
+/// Rows that wait or were given up, oldest first.
+pub fn undelivered(db: &Connection) -> Result<Vec<Letter>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE state IN ('waiting', 'dead') ORDER BY id");
+    Ok(db.prepare(&sql)?.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// All rows about an alert, oldest first.
+pub fn about(db: &Connection, alert: i64) -> Result<Vec<Letter>> {
+    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE alert = ?1 ORDER BY id");
+    Ok(db.prepare(&sql)?.query_map([alert], row)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many rows wait, and how many were given up.
+pub fn counts(db: &Connection) -> Result<(u64, u64)> {
+    let count = |state: &str| -> Result<u64> {
+        let sql = format!("SELECT count(*) FROM outbox WHERE state = '{state}'");
+        Ok(db.query_row(&sql, [], |r| r.get::<_, i64>(0))?.unsigned_abs())
+    };
+    Ok((count("waiting")?, count("dead")?))
+}
+
+/// How a channel fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The channel's name.
+    pub channel: String,
+    /// The most tries that a waiting row has behind it.
+    pub attempts: u32,
+    /// What went wrong there.
+    pub error: Option<String>,
+    /// Rows given up since the channel last delivered something.
+    pub dead: u64,
+}
+
+/// Channels with tries that failed or rows that were given up.
+pub fn health(db: &Connection) -> Result<Vec<Health>> {
+    let mut query = db.prepare_cached(
+        "SELECT DISTINCT channel FROM outbox WHERE state = 'dead' OR state = 'waiting' AND attempts > 0 ORDER BY 1",
+    )?;
+    let names: Vec<String> = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let one = |channel: String| -> Result<Health> {
+        let waiting = db
+            .prepare_cached(
+                "SELECT attempts, error FROM outbox WHERE channel = ?1 AND state = 'waiting'
+                 ORDER BY attempts DESC LIMIT 1",
+            )?
+            .query_row([&channel], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, Option<String>>(1)?)))
+            .optional()?;
+        let (dead, last): (i64, Option<String>) = db
+            .prepare_cached(
+                "SELECT count(*), max(error) FROM outbox WHERE channel = ?1 AND state = 'dead' AND done_at >= coalesce(
+                   (SELECT max(done_at) FROM outbox WHERE channel = ?1 AND state = 'sent'), 0)",
+            )?
+            .query_row([&channel], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        let (attempts, error) = waiting.unwrap_or_default();
+        Ok(Health {
+            channel,
+            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+            error: error.or(last),
+            dead: dead.unsigned_abs(),
+        })
+    };
+    names.into_iter().map(one).collect()
+}

@@ -1,0 +1,78 @@
+//! `docket cases`: cases, their steps, the footage linked to them, and exemptions.
+
+mod args;
+mod edit;
+mod exempt;
+mod footage;
+mod show;
+
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+
+use super::{Exit, StationArgs};
+use crate::access::Person;
+use crate::base::Result;
+use crate::base::config::Config;
+use crate::catalog::{Catalog, Connection};
+use crate::ingest::station::CATALOG;
+
+pub use show::{case_rows, value};
+
+/// Open, change and close cases; link footage to their steps
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(show::ListArgs),
+    Show(show::ShowArgs),
+    Open(edit::OpenArgs),
+    Set(edit::SetArgs),
+    Officers(edit::OfficersArgs),
+    Step(edit::StepArgs),
+    End(edit::EndArgs),
+    Close(edit::CloseArgs),
+    Reopen(edit::ReopenArgs),
+    Link(footage::LinkArgs),
+    Unlink(footage::UnlinkArgs),
+    Suggest(footage::SuggestArgs),
+    Classify(footage::ClassifyArgs),
+    /// Propose, review and approve that a step needs no footage
+    Exempt {
+        #[command(subcommand)]
+        command: exempt::Command,
+    },
+}
+
+pub fn run(station: &StationArgs, args: &Args) -> Result<Exit> {
+    match &args.command {
+        Command::List(args) => show::list(station, args),
+        Command::Show(args) => show::show(station, args),
+        Command::Open(args) => edit::open(station, args),
+        Command::Set(args) => edit::set(station, args),
+        Command::Officers(args) => edit::officers(station, args),
+        Command::Step(args) => edit::step(station, args),
+        Command::End(args) => edit::end(station, args),
+        Command::Close(args) => edit::close(station, args),
+        Command::Reopen(args) => edit::reopen(station, args),
+        Command::Link(args) => footage::link(station, args),
+        Command::Unlink(args) => footage::unlink(station, args),
+        Command::Suggest(args) => footage::suggest(station, args),
+        Command::Classify(args) => footage::classify(station, args),
+        Command::Exempt { command } => exempt::run(station, command),
+    }
+}
+
+/// Makes a change beside a running daemon or without one, in the name of whoever acts.
+fn change<T: Send + 'static>(
+    station: &StationArgs,
+    config: &Config,
+    make: impl FnOnce(&Connection, &Person, DateTime<Utc>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let catalog = Catalog::open(&config.data.join(CATALOG))?;
+    let (who, at) = (catalog.read(|db| station.person(db))?, Utc::now());
+    catalog.write(move |tx| make(tx, &who, at))
+}

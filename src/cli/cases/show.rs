@@ -1,0 +1,466 @@
+//! `docket cases list` and `show`.
+
+use chrono::{DateTime, Days, Utc};
+use serde_json::{Value, json};
+
+use crate::base::Result;
+use crate::base::clock::{from_ms, rfc3339};
+use crate::base::config::Config;
+use crate::base::text::show as shown;
+use crate::cases::checklist::Checklists;
+use crate::cases::holes::{self, Hole};
+use crate::cases::search::{Query, find_cases, recording_json};
+use crate::cases::{case, link::clock};
+use crate::catalog::Connection;
+use crate::catalog::cases::{self, Case};
+use crate::catalog::exemptions::{self, Exemption};
+use crate::catalog::links::{self, Link};
+use crate::catalog::recordings::{self, Recording};
+use crate::catalog::steps::{self, Standing, Step};
+use crate::cli::recordings::duration;
+use crate::cli::words::{self, t};
+use crate::cli::{Exit, StationArgs, look_into, output};
+
+/// List cases, the newest first
+#[derive(clap::Args)]
+pub struct ListArgs {
+    /// Only those that are not closed
+    #[arg(long, conflicts_with = "closed")]
+    open: bool,
+    /// Only those that are closed
+    #[arg(long)]
+    closed: bool,
+    /// Only of this kind
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Only those with this officer on them
+    #[arg(long, value_name = "BADGE")]
+    officer: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    limit: usize,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show a case in one screen: its deadline, each step with its footage or why there is none
+#[derive(clap::Args)]
+pub struct ShowArgs {
+    /// The case number, or a part of it that no other case has
+    number: String,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Days for the case file, and when it is due.
+struct Due {
+    days: u32,
+    at: Option<DateTime<Utc>>,
+}
+
+fn due(db: &Connection, config: &Config, c: &Case) -> Result<Due> {
+    let (.., of_unit) = cases::unit(db, c.unit)?;
+    let days = c.case_days.or(of_unit).unwrap_or(config.deadlines.case_days);
+    let at = c.act_ended_at.and_then(|ms| from_ms(ms).checked_add_days(Days::new(days.into())));
+    Ok(Due { days, at })
+}
+
+fn state(c: &Case) -> &'static str {
+    match (c.closed_at, c.act_ended_at) {
+        (Some(_), _) => "closed",
+        (None, Some(_)) => "ended",
+        (None, None) => "open",
+    }
+}
+
+fn state_words(c: &Case) -> &'static str {
+    match state(c) {
+        "closed" => t("closed", "已结案"),
+        "ended" => t("act ended", "行为终结"),
+        _ => t("under way", "办理中"),
+    }
+}
+
+/// A case as JSON, without its steps.
+pub fn value(db: &Connection, config: &Config, c: &Case) -> Result<Value> {
+    let (code, name, _) = cases::unit(db, c.unit)?;
+    let due = due(db, config, c)?;
+    let officers: Vec<Value> = cases::officers(db, c.id)?
+        .into_iter()
+        .map(|(_, badge, name)| json!({ "badge": badge, "name": name }))
+        .collect();
+    let time = |ms: Option<i64>| ms.map(|ms| rfc3339(from_ms(ms)));
+    Ok(json!({
+        "number": c.number, "kind": c.kind, "checklist": c.checklist, "title": c.title, "parties": c.parties,
+        "address": c.address, "unit": code, "unit_name": name, "stage": c.stage, "state": state(c),
+        "classification": c.classification, "officers": officers, "opened_at": time(Some(c.opened_at)),
+        "act_ended_at": time(c.act_ended_at), "closed_at": time(c.closed_at), "case_days": due.days,
+        "due_at": due.at.map(rfc3339), "holes": holes::holes(db, c)?,
+    }))
+}
+
+fn table() -> comfy_table::Table {
+    let mut table = output::table(&[
+        t("number", "案号"),
+        t("kind", "类别"),
+        t("title", "案由"),
+        t("officers", "承办人"),
+        t("opened", "立案"),
+        t("state", "状态"),
+        t("due", "归档时限"),
+        t("holes", "缺项"),
+    ]);
+    output::right(&mut table, &[7]);
+    table
+}
+
+/// Prints cases as a table.
+pub fn case_rows(db: &Connection, config: &Config, lists: &Checklists, found: &[Case]) -> Result<()> {
+    let mut table = table();
+    for c in found {
+        let names: Vec<String> = cases::officers(db, c.id)?.into_iter().map(|(.., name)| name).collect();
+        let due = due(db, config, c)?.at.filter(|_| c.closed_at.is_none());
+        let holes = holes::holes(db, c)?.len();
+        table.add_row([
+            c.number.clone(),
+            kind(lists, &c.kind),
+            c.title.clone(),
+            names.join(t(", ", "、")),
+            day(from_ms(c.opened_at)),
+            state_words(c).to_owned(),
+            due.map(day).unwrap_or_default(),
+            if holes == 0 || c.closed_at.is_some() { String::new() } else { holes.to_string() },
+        ]);
+    }
+    output::print_table(&table)
+}
+
+fn day(at: DateTime<Utc>) -> String {
+    at.with_timezone(&chrono::Local).format("%Y-%m-%d").to_string()
+}
+
+/// The name of a kind; its key where no checklist knows it any more.
+fn kind(lists: &Checklists, key: &str) -> String {
+    lists.kind(key).map_or_else(|| key.to_owned(), |k| named(&k.name, &k.name_zh).to_owned())
+}
+
+/// A name in the chosen language, where there are two.
+pub fn named<'a>(english: &'a str, chinese: &'a str) -> &'a str {
+    if words::is_chinese() && !chinese.is_empty() { chinese } else { english }
+}
+
+pub fn list(station: &StationArgs, args: &ListArgs) -> Result<Exit> {
+    let config = station.config()?;
+    let db = look_into(&config)?;
+    let (who, lists) = (station.person(&db)?, Checklists::load(&config)?);
+    let closed = (args.open || args.closed).then_some(args.closed);
+    let kind = args.kind.as_ref().map(|k| lists.kind(k).map_or_else(|| k.clone(), |k| k.key.clone()));
+    let query = Query { officer: args.officer.clone(), kind, closed, limit: args.limit, ..Query::default() };
+    let (found, more) = find_cases(&db, &who, &query)?;
+    if args.json {
+        output::json(&found.iter().map(|c| value(&db, &config, c)).collect::<Result<Vec<_>>>()?)?;
+        return Ok(Exit::Good);
+    }
+    if found.is_empty() {
+        output::tell("no case fits")?;
+        return Ok(Exit::Good);
+    }
+    case_rows(&db, &config, &lists, &found)?;
+    if more {
+        output::tell("there are more; --limit shows more of them")?;
+    }
+    Ok(Exit::Good)
+}
+
+/// A step with everything at it.
+struct Detail {
+    step: Step,
+    standing: Standing,
+    holes: Vec<holes::Why>,
+    exemptions: Vec<Exemption>,
+    links: Vec<(Link, Recording)>,
+}
+
+fn details(db: &Connection, case: &Case) -> Result<Vec<Detail>> {
+    let mut out = Vec::new();
+    for step in steps::of_case(db, case.id)? {
+        let standing = steps::standing(db, step.id)?;
+        let links = links::of_step(db, step.id)?
+            .into_iter()
+            .map(|l| Ok((recordings::find(db, &l.recording)?, l)).map(|(r, l)| (l, r)))
+            .collect::<Result<Vec<_>>>()?;
+        out.push(Detail {
+            holes: holes::of_step(&step, &standing),
+            exemptions: exemptions::of_step(db, step.id)?,
+            step,
+            standing,
+            links,
+        });
+    }
+    Ok(out)
+}
+
+pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
+    let config = station.config()?;
+    let db = look_into(&config)?;
+    let who = station.person(&db)?;
+    let case = case::read(&db, &who, &args.number)?;
+    let details = details(&db, &case)?;
+    if args.json {
+        let mut all = value(&db, &config, &case)?;
+        all["steps"] = details.iter().map(|d| step_json(&db, d)).collect::<Result<Value>>()?;
+        output::json(&all)?;
+        return Ok(Exit::Good);
+    }
+    head(&db, &config, &case)?;
+    output::line("")?;
+    steps_table(&details)?;
+    links_table(&details)?;
+    exemptions_table(&details)?;
+    let holes = holes::holes(&db, &case)?;
+    if case.closed_at.is_none() {
+        output::line("")?;
+        match holes.len() {
+            0 if case.act_ended_at.is_some() => {
+                output::tell("every step is explained; the case can be closed")?
+            }
+            0 => output::tell("every step is explained; the act has not ended")?,
+            n => output::tell(&format!("{n} holes; a case with holes cannot be closed"))?,
+        }
+    }
+    Ok(Exit::Good)
+}
+
+fn head(db: &Connection, config: &Config, c: &Case) -> Result<()> {
+    const WIDTH: usize = 16;
+    let (code, unit, _) = cases::unit(db, c.unit)?;
+    let officers: Vec<String> =
+        cases::officers(db, c.id)?.into_iter().map(|(_, badge, name)| words::noted(&name, &badge)).collect();
+    let due = due(db, config, c)?;
+    let lists = Checklists::load(config)?;
+    let ended = c.act_ended_at.map_or_else(String::new, output::time);
+    let (rows, now) = (&mut Vec::new(), Utc::now());
+    let mut row = |label: &'static str, text: String| rows.push((label, text));
+    row(t("case", "案号"), words::noted(&c.number, state_words(c)));
+    row(t("kind", "类别"), kind(&lists, &c.kind));
+    row(t("title", "案由"), c.title.clone());
+    row(t("parties", "当事人"), c.parties.clone());
+    row(t("address", "地址"), c.address.clone());
+    row(t("unit", "承办单位"), words::noted(&unit, &code));
+    row(t("officers", "承办人"), officers.join(t(", ", "、")));
+    row(t("stage", "办理阶段"), c.stage.clone());
+    row(t("classification", "类别标识"), words::class(&c.classification).to_owned());
+    row(t("opened", "立案时间"), output::time(c.opened_at));
+    row(t("act ended", "行为终结时间"), ended);
+    if let Some(at) = due.at.filter(|_| c.closed_at.is_none()) {
+        let left = (at - now).num_days();
+        let text = if at < now {
+            format!("{} days after the act's end; overdue by {} days", due.days, (now - at).num_days())
+        } else {
+            format!("{} days after the act's end; {left} days left", due.days)
+        };
+        row(
+            t("file due", "归档时限"),
+            words::noted(&output::time(at.timestamp_millis()), &words::say(&text)),
+        );
+    }
+    row(t("closed", "结案时间"), c.closed_at.map_or_else(String::new, output::time));
+    for (label, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
+        output::field(label, WIDTH, text)?;
+    }
+    Ok(())
+}
+
+fn steps_table(details: &[Detail]) -> Result<()> {
+    let mut table = output::table(&[
+        "",
+        t("step", "环节"),
+        t("key", "代码"),
+        t("footage", "音像记录"),
+        t("time", "时间"),
+        t("stands", "情况"),
+    ]);
+    for d in details {
+        let (mark, text) = stands(d);
+        table.add_row([
+            mark.to_owned(),
+            named(&d.step.name, &d.step.name_zh).to_owned(),
+            d.step.key.clone(),
+            words::av(&d.step.av).to_owned(),
+            window(&d.step),
+            text,
+        ]);
+    }
+    output::print_table(&table)
+}
+
+fn window(step: &Step) -> String {
+    let short = |ms: i64| output::time(ms).get(..16).unwrap_or_default().to_owned();
+    match (step.from_at, step.to_at) {
+        (None, None) => String::new(),
+        (from, to) => format!(
+            "{} – {}",
+            from.map(short).unwrap_or_default(),
+            to.map(short).map_or_else(String::new, |end| {
+                let same = from.is_some_and(|from| output::time(from).get(..10) == end.get(..10));
+                if same { end.get(11..).unwrap_or_default().to_owned() } else { end }
+            })
+        ),
+    }
+}
+
+/// How a step stands: a mark, and words.
+fn stands(d: &Detail) -> (&'static str, String) {
+    if !d.step.applies {
+        return ("–", t("does not take place", "本案未发生").to_owned());
+    }
+    if !d.holes.is_empty() {
+        let all: Vec<String> = d.holes.iter().map(|h| words::say(&h.words()).into_owned()).collect();
+        return ("✗", all.join(t("; ", "；")));
+    }
+    match (d.standing.footage, &d.standing.exemption) {
+        (n, _) if n > 0 => ("✓", words::say(&format!("{n} linked")).into_owned()),
+        (_, Some((id, state))) if state == "approved" => {
+            ("✓", words::say(&format!("exempted, number {id}")).into_owned())
+        }
+        _ => ("·", t("none, and none required", "无，非必录").to_owned()),
+    }
+}
+
+fn links_table(details: &[Detail]) -> Result<()> {
+    let mut table = output::table(&[
+        t("link", "关联"),
+        t("step", "环节"),
+        t("recording", "录音录像"),
+        t("taken", "摄录时间"),
+        t("plays", "时长"),
+        t("clip", "片段"),
+        t("recorder", "记录仪"),
+        t("by", "办理人"),
+        t("why", "理由"),
+    ]);
+    let mut any = false;
+    for (d, (link, r)) in details.iter().flat_map(|d| d.links.iter().map(move |l| (d, l))) {
+        if link.unlinked.is_some() {
+            continue;
+        }
+        any = true;
+        let reason = words::say(&link.reason);
+        let why = if link.automatic {
+            words::noted(&reason, t("automatic", "自动关联"))
+        } else {
+            reason.into()
+        };
+        table.add_row([
+            link.id.to_string(),
+            named(&d.step.name, &d.step.name_zh).to_owned(),
+            crate::base::ids::short(&r.id).to_owned(),
+            output::time(r.taken_at),
+            duration(r),
+            link.span.map_or_else(String::new, |(from, to)| format!("{}–{}", clip_time(from), clip_time(to))),
+            r.recorder.clone(),
+            link.linked_by.clone(),
+            why,
+        ]);
+    }
+    if any {
+        output::line("")?;
+        output::print_table(&table)?;
+    }
+    Ok(())
+}
+
+fn clip_time(ms: i64) -> String {
+    clock(ms).trim_end_matches(".000").to_owned()
+}
+
+fn exemptions_table(details: &[Detail]) -> Result<()> {
+    let mut table = output::table(&[
+        t("exemption", "免录"),
+        t("step", "环节"),
+        t("state", "状态"),
+        t("ground", "事由"),
+        t("reason", "理由"),
+        t("proposed by", "承办人"),
+        t("reviewed by", "审核人"),
+        t("approved by", "批准人"),
+        t("remark", "意见"),
+    ]);
+    let mut any = false;
+    for (d, e) in details.iter().flat_map(|d| d.exemptions.iter().map(move |e| (d, e))) {
+        any = true;
+        let ended = e.ended_by.as_ref().map_or_else(String::new, |by| format!("{by}{}", t(": ", "：")));
+        table.add_row([
+            e.id.to_string(),
+            named(&d.step.name, &d.step.name_zh).to_owned(),
+            words::say(&e.state).into_owned(),
+            words::ground(&e.ground).to_owned(),
+            if e.note.is_empty() { e.reason.clone() } else { words::noted(&e.reason, &e.note) },
+            e.proposer.clone(),
+            e.reviewer.clone().unwrap_or_default(),
+            e.approver.clone().unwrap_or_default(),
+            format!("{ended}{}", e.remark),
+        ]);
+    }
+    if any {
+        output::line("")?;
+        output::print_table(&table)?;
+    }
+    Ok(())
+}
+
+fn step_json(db: &Connection, d: &Detail) -> Result<Value> {
+    let time = |ms: Option<i64>| ms.map(|ms| rfc3339(from_ms(ms)));
+    let s = &d.step;
+    let hole = |why: &holes::Why| Hole {
+        step: s.key.clone(),
+        name: s.name.clone(),
+        name_zh: s.name_zh.clone(),
+        why: why.clone(),
+    };
+    let exempted = d.standing.exemption.as_ref().is_some_and(|(_, state)| state == "approved");
+    let state = match () {
+        () if !s.applies => "does_not_apply",
+        () if !d.holes.is_empty() => "hole",
+        () if d.standing.footage > 0 => "footage",
+        () if exempted => "exempted",
+        () => "none",
+    };
+    let links = d.links.iter().map(|(l, r)| link_json(db, l, r)).collect::<Result<Vec<_>>>()?;
+    Ok(json!({
+        "key": s.key, "name": s.name, "name_zh": s.name_zh, "av": s.av, "shows": s.shows,
+        "retention": s.retention, "article": s.article, "applies": s.applies, "from": time(s.from_at),
+        "to": time(s.to_at), "asks": holes::asks(s), "told": holes::told(s), "state": state,
+        "holes": d.holes.iter().map(hole).collect::<Vec<_>>(), "links": links,
+        "exemptions": d.exemptions.iter().map(exemption_json).collect::<Vec<_>>(),
+    }))
+}
+
+fn link_json(db: &Connection, l: &Link, r: &Recording) -> Result<Value> {
+    let unlinked = l.unlinked.as_ref();
+    Ok(json!({
+        "id": l.id, "recording": recording_json(db, r)?,
+        "clip": l.span.map(|(from, to)| json!({ "from_ms": from, "to_ms": to })),
+        "why": l.reason, "by": l.linked_by, "at": rfc3339(from_ms(l.linked_at)), "automatic": l.automatic,
+        "unlinked": unlinked.map(|(by, at, why)| json!({ "by": by, "at": rfc3339(from_ms(*at)), "why": why })),
+    }))
+}
+
+/// An exemption as JSON.
+pub fn exemption_json(e: &Exemption) -> Value {
+    let time = |ms: Option<i64>| ms.map(|ms| rfc3339(from_ms(ms)));
+    json!({
+        "id": e.id, "ground": e.ground, "reason": e.reason, "note": e.note, "state": e.state,
+        "proposer": e.proposer, "proposed_at": time(Some(e.proposed_at)), "reviewer": e.reviewer,
+        "reviewed_at": time(e.reviewed_at), "approver": e.approver, "approved_at": time(e.approved_at),
+        "ended_by": e.ended_by, "ended_at": time(e.ended_at), "remark": e.remark,
+    })
+}
+
+/// The path of a recording on its card, printable.
+pub fn path_of(r: &Recording) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    shown(std::ffi::OsStr::from_bytes(&r.source_path))
+}
