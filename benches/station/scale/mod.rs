@@ -8,6 +8,7 @@ mod custody;
 mod make;
 mod names;
 mod rows;
+mod search;
 
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,7 @@ pub fn scale(report: &mut Report) {
         let db = catalog::look(&made.data.join("catalog.sqlite")).expect("the catalogue");
         head.push(format!("{size} recordings"));
         about = describe(&db, &made);
+        search::ask(&mut table, &db, &made);
         told(&mut table, &db);
         drop(db);
         custody::ask(&mut table, &made);

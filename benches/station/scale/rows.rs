@@ -70,7 +70,7 @@ fn file(dice: &mut Dice, shift: &Shift, i: u64) -> File {
         "profile": "dcam",
         "name": { "device": recorder, "officer": officer, "local_time": told.to_string().replace(' ', "T"), "kind": kind },
         "times": { "name": rfc3339(at), "filesystem": rfc3339(at + length), "first_seen": rfc3339(shift.day + 18 * HOUR) },
-        "time_rule": "the name's time",
+        "time_rule": "name",
         "flags": [],
     });
     let hash = Sha256::digest(number.to_le_bytes()).to_vec();
