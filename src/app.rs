@@ -1,5 +1,6 @@
 //! The daemon: what is started and stopped, and in which order.
 
+pub mod clocks;
 pub mod control;
 pub mod docks;
 pub mod figures;
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::alert::outbox::Outbox;
 use crate::base::clock::SystemClock;
 use crate::base::config::{Config, Source};
 use crate::base::logging::{self, LogControl};
@@ -60,6 +62,13 @@ pub fn run(source: &Source) -> Result<()> {
         let look_after = move || look_after(&station, &told, &cancel);
         std::thread::Builder::new().name("aftercare".into()).spawn(look_after).map_err(|e| fail(&e))?
     };
+    let outbox = Outbox::start(Arc::clone(&station), cancel.clone())?;
+    let clocks = {
+        let (station, docks, cancel) = (Arc::clone(&station), Arc::clone(&docks), cancel.clone());
+        let bell = outbox.bell();
+        let keep = move || clocks::run(&station, &docks, &cancel, &bell);
+        std::thread::Builder::new().name("clocks".into()).spawn(keep).map_err(|e| fail(&e))?
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -80,6 +89,8 @@ pub fn run(source: &Source) -> Result<()> {
     station.stop();
     docks.join();
     runtime.shutdown_timeout(Duration::from_secs(5));
+    let _ = clocks.join();
+    outbox.join();
     drop(docks);
     let _ = aftercare.join();
     // What the last stays left in the log may be due as well.

@@ -173,6 +173,8 @@ fn missing(literal: &Literal, known: &HashSet<String>) -> Option<String> {
     let text = if verb { format!("cannot {} {{}}: {{}}", literal.text) } else { normal(&literal.text) };
     let exempt = is_chinese(&text)
         || !is_prose(&text)
+        // Bytes are for machines.
+        || literal.before.ends_with("(b") || literal.before.ends_with(" b")
         || NO_MESSAGES.contains(&text.as_str())
         || NOT_SHOWN.iter().any(|before| literal.before.ends_with(before))
         // `t(english, chinese)`.

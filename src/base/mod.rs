@@ -13,6 +13,7 @@ pub mod meter;
 pub mod process;
 pub mod segment;
 pub mod text;
+pub mod when;
 pub mod zh;
 
 pub use cancel::Cancel;

@@ -179,48 +179,6 @@ pub fn set_holder(tx: &Connection, id: &str, officer: Option<i64>) -> Result<()>
     Ok(())
 }
 
-/// A line of the ledger, as far as clocks need it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Issued {
-    /// Who took it.
-    pub officer: i64,
-    /// When, milliseconds.
-    pub issued_at: i64,
-    /// When it came back.
-    pub returned_at: Option<i64>,
-    /// The stay that returned it by itself.
-    pub returned_docking: Option<i64>,
-    /// Milliseconds that its clock was ahead when it was issued.
-    pub issued_clock: Option<i64>,
-    /// Milliseconds that its clock was ahead when it came back.
-    pub returned_clock: Option<i64>,
-}
-
-/// The last time that a recorder was issued up to a moment.
-pub fn issued_before(db: &Connection, recorder: &str, at: i64) -> Result<Option<Issued>> {
-    let sql =
-        "SELECT officer, issued_at, returned_at, returned_docking, issued_clock, returned_clock FROM issue
-               WHERE recorder = ?1 AND issued_at <= ?2 ORDER BY issued_at DESC LIMIT 1";
-    let one = |r: &Row<'_>| {
-        Ok(Issued {
-            officer: r.get(0)?,
-            issued_at: r.get(1)?,
-            returned_at: r.get(2)?,
-            returned_docking: r.get(3)?,
-            issued_clock: r.get(4)?,
-            returned_clock: r.get(5)?,
-        })
-    };
-    Ok(db.prepare_cached(sql)?.query_row(params![recorder, at], one).optional()?)
-}
-
-/// To whom and to which unit a recorder is assigned in the register.
-pub fn assigned(db: &Connection, recorder: &str) -> Result<(Option<i64>, Option<i64>)> {
-    let sql = "SELECT officer, unit FROM recorder_entry WHERE id = ?1";
-    let found = db.prepare_cached(sql)?.query_row([recorder], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
-    Ok(found.unwrap_or_default())
-}
-
 /// The last moment before `seen` at which the whole card of a recorder was known to be archived, by the
 /// stays up to `docking`: a stay that ended safely was safe until then.
 pub fn emptied_before(db: &Connection, recorder: &str, docking: i64, seen: i64) -> Result<Option<i64>> {
@@ -229,12 +187,28 @@ pub fn emptied_before(db: &Connection, recorder: &str, docking: i64, seen: i64) 
     Ok(db.prepare_cached(sql)?.query_row(params![recorder, docking, seen], |r| r.get(0)).optional()?)
 }
 
-/// The newest stay of a recorder: begun, safe, ended, milliseconds.
-pub fn newest_stay(db: &Connection, recorder: &str) -> Result<Option<(i64, Option<i64>, Option<i64>)>> {
+/// When a stay began, was safe, and ended, milliseconds.
+pub type StayTimes = (i64, Option<i64>, Option<i64>);
+
+/// The newest stay of a recorder.
+pub fn newest_stay(db: &Connection, recorder: &str) -> Result<Option<StayTimes>> {
     let sql = "SELECT started_at, safe_at, ended_at FROM docking WHERE recorder = ?1
                ORDER BY started_at DESC, id DESC LIMIT 1";
     let one = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
     Ok(db.prepare_cached(sql)?.query_row([recorder], one).optional()?)
+}
+
+/// The subjects of the running deadlines of a recorder's footage.
+pub fn running_of(db: &Connection, recorder: &str) -> Result<Vec<String>> {
+    let sql = "SELECT subject FROM deadline WHERE recorder = ?1 AND state = 'running'";
+    Ok(db.prepare_cached(sql)?.query_map([recorder], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Raw bytes of the path that a recording had on its card.
+pub fn source_of(db: &Connection, id: &str) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT source_path FROM recording WHERE id = ?1
+               UNION ALL SELECT source_path FROM job WHERE recording = ?1";
+    Ok(db.prepare_cached(sql)?.query_row([id], |r| r.get(0)).optional()?)
 }
 
 /// Whether a recorder is being copied from now.
@@ -247,18 +221,6 @@ pub fn is_docked(db: &Connection, recorder: &str) -> Result<bool> {
 pub fn recorder_of_docking(db: &Connection, docking: i64) -> Result<Option<String>> {
     let sql = "SELECT recorder FROM docking WHERE id = ?1";
     Ok(db.prepare_cached(sql)?.query_row([docking], |r| r.get(0)).optional()?.flatten())
-}
-
-/// The recorder of a line of the ledger.
-pub fn recorder_of_issue(db: &Connection, issue: i64) -> Result<Option<String>> {
-    let sql = "SELECT recorder FROM issue WHERE id = ?1";
-    Ok(db.prepare_cached(sql)?.query_row([issue], |r| r.get(0)).optional()?)
-}
-
-/// The unit of an officer.
-pub fn unit_of(db: &Connection, officer: i64) -> Result<Option<i64>> {
-    let sql = "SELECT unit FROM officer WHERE id = ?1";
-    Ok(db.prepare_cached(sql)?.query_row([officer], |r| r.get(0)).optional()?)
 }
 
 /// The limits of a unit, its own or those of the nearest unit above it: hours for archiving, days for
@@ -309,10 +271,4 @@ pub fn case_clock(db: &Connection, number: &str) -> Result<Option<CaseClock>> {
         })
     };
     Ok(db.prepare_cached(sql)?.query_row([number], one).optional()?)
-}
-
-/// The badge of an officer.
-pub fn badge(db: &Connection, officer: i64) -> Result<Option<String>> {
-    let sql = "SELECT badge FROM officer WHERE id = ?1";
-    Ok(db.prepare_cached(sql)?.query_row([officer], |r| r.get(0)).optional()?)
 }

@@ -252,3 +252,9 @@ pub fn note_check(tx: &Connection, by: &By, mended: u64) -> Result<()> {
     log::append(tx, &by.entry("station.checked", "station".into(), json!({ "mended": mended })))?;
     Ok(())
 }
+
+/// Writes down that the station's clock was set.
+pub fn note_clock_step(tx: &Connection, by: &By, seconds: i64) -> Result<()> {
+    log::append(tx, &by.entry("station.clock-set", "station".into(), json!({ "seconds": seconds })))?;
+    Ok(())
+}

@@ -84,18 +84,18 @@ fn issue(r: &Row<'_>) -> rusqlite::Result<Issue> {
 }
 
 fn one(db: &Connection, rule: &str, params: &[&dyn ToSql]) -> Result<Option<Issue>> {
-    let sql = format!("SELECT {COLUMNS} FROM issue WHERE {rule} LIMIT 1");
+    let sql = format!("SELECT {COLUMNS} FROM issue {rule} LIMIT 1");
     Ok(db.prepare_cached(&sql)?.query_row(params, issue).optional()?)
 }
 
 /// The entry with a number.
 pub fn get(db: &Connection, id: i64) -> Result<Option<Issue>> {
-    one(db, "id = ?1", &[&id])
+    one(db, "WHERE id = ?1", &[&id])
 }
 
 /// The entry by which a recorder is out.
 pub fn open_of(db: &Connection, recorder: &str) -> Result<Option<Issue>> {
-    one(db, "recorder = ?1 AND returned_at IS NULL", &[&recorder])
+    one(db, "WHERE recorder = ?1 AND returned_at IS NULL", &[&recorder])
 }
 
 /// Every entry by which a recorder is out, the longest first.
@@ -106,12 +106,16 @@ pub fn open_issues(db: &Connection) -> Result<Vec<Issue>> {
 
 /// The last entry of a recorder that began at or before a time (milliseconds UTC), out or returned.
 pub fn last_issue_before(db: &Connection, recorder: &str, at: i64) -> Result<Option<Issue>> {
-    one(db, "recorder = ?1 AND issued_at <= ?2 AND void = 0 ORDER BY issued_at DESC", &[&recorder, &at])
+    one(db, "WHERE recorder = ?1 AND issued_at <= ?2 AND void = 0 ORDER BY issued_at DESC", &[&recorder, &at])
 }
 
-/// The first entry of a recorder that began after a time (milliseconds UTC).
-pub fn first_issue_after(db: &Connection, recorder: &str, at: i64) -> Result<Option<Issue>> {
-    one(db, "recorder = ?1 AND issued_at > ?2 AND void = 0 ORDER BY issued_at", &[&recorder, &at])
+/// The entries of a recorder next to a time, but for the one with a number: the last that began at or
+/// before it, and the first that began after it.
+pub fn neighbours(db: &Connection, recorder: &str, at: i64, except: i64) -> Result<Vec<Issue>> {
+    let before = "WHERE recorder = ?1 AND issued_at <= ?2 AND void = 0 AND id <> ?3 ORDER BY issued_at DESC";
+    let after = "WHERE recorder = ?1 AND issued_at > ?2 AND void = 0 AND id <> ?3 ORDER BY issued_at";
+    let params: [&dyn ToSql; 3] = [&recorder, &at, &except];
+    Ok([one(db, before, &params)?, one(db, after, &params)?].into_iter().flatten().collect())
 }
 
 /// Who held a recorder at a time (milliseconds UTC), by number in the officers' register: who had taken it
@@ -140,26 +144,18 @@ pub fn first_docking_since(db: &Connection, recorder: &str, at: i64) -> Result<O
 
 /// Hands out the entries that a filter lets through, the newest first.
 pub fn each(db: &Connection, filter: &Filter, look: &mut dyn FnMut(Issue) -> Result<()>) -> Result<()> {
-    let mut rules = vec!["1 = 1"];
-    let mut params: Vec<&dyn ToSql> = Vec::new();
-    if let Some(recorder) = &filter.recorder {
-        rules.push("recorder = ?");
-        params.push(recorder);
-    }
-    if let Some(officer) = &filter.officer {
-        rules.push("officer = ?");
-        params.push(officer);
-    }
-    if filter.open {
-        rules.push("returned_at IS NULL");
-    }
-    if !filter.void {
-        rules.push("void = 0");
-    }
-    let rules = rules.join(" AND ");
-    let sql = format!("SELECT {COLUMNS} FROM issue WHERE {rules} ORDER BY issued_at DESC, id DESC");
-    let mut query = db.prepare(&sql)?;
-    let rows = query.query_map(params.as_slice(), issue)?;
+    // One rule for each index that can be used.
+    let rule = match (&filter.recorder, filter.officer) {
+        (Some(_), _) => "WHERE recorder = ?1 AND (?2 IS NULL OR officer = ?2)",
+        (None, Some(_)) => "WHERE ?1 IS NULL AND officer = ?2",
+        (None, None) => "WHERE ?1 IS NULL AND ?2 IS NULL",
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM issue {rule} AND void <= ?3 AND (?4 = 0 OR returned_at IS NULL)
+         ORDER BY issued_at DESC, id DESC"
+    );
+    let mut query = db.prepare_cached(&sql)?;
+    let rows = query.query_map(params![filter.recorder, filter.officer, filter.void, filter.open], issue)?;
     for row in rows {
         look(row?)?;
     }
@@ -255,14 +251,14 @@ pub fn finish(tx: &Connection, by: &By, new: &Issue) -> Result<()> {
 /// Corrects an entry; custody keeps what it was, and why. Nothing changed is nothing written.
 ///
 /// # Errors
-/// Those of the catalogue. Returns whether anything was changed.
-pub fn correct(tx: &Connection, by: &By, old: &Issue, new: &Issue, why: &str) -> Result<bool> {
+/// Those of the catalogue. Returns what was changed, as custody has it.
+pub fn correct(tx: &Connection, by: &By, old: &Issue, new: &Issue, why: &str) -> Result<Option<Value>> {
     let changes = super::differences(facts(tx, old)?, facts(tx, new)?);
-    let Some(mut details) = changes else { return Ok(false) };
+    let Some(mut details) = changes else { return Ok(None) };
     store(tx, new)?;
     details["why"] = why.into();
-    log::append(tx, &by.entry("issue.corrected", format!("issue:{}", old.id), details))?;
-    Ok(true)
+    log::append(tx, &by.entry("issue.corrected", format!("issue:{}", old.id), details.clone()))?;
+    Ok(Some(details))
 }
 
 /// Marks an entry as made by mistake; the row stays, and covers no time any more.

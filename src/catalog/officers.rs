@@ -113,9 +113,9 @@ pub fn insert(tx: &Connection, by: &By, o: &Officer) -> Result<i64> {
 /// Changes an officer's entry. Nothing changed is nothing written.
 ///
 /// # Errors
-/// Those of the catalogue. Returns whether anything was changed.
-pub fn update(tx: &Connection, by: &By, old: &Officer, new: &Officer) -> Result<bool> {
-    let Some(details) = super::differences(facts(tx, old)?, facts(tx, new)?) else { return Ok(false) };
+/// Those of the catalogue. Returns what was changed, as custody has it.
+pub fn update(tx: &Connection, by: &By, old: &Officer, new: &Officer) -> Result<Option<Value>> {
+    let Some(details) = super::differences(facts(tx, old)?, facts(tx, new)?) else { return Ok(None) };
     tx.prepare_cached(
         "UPDATE officer SET name = ?2, unit = ?3, role = ?4, email = ?5, quiet = ?6, digest = ?7, left = ?8
          WHERE id = ?1",
@@ -135,8 +135,8 @@ pub fn update(tx: &Connection, by: &By, old: &Officer, new: &Officer) -> Result<
         (true, false) => "officer.rejoined",
         _ => "officer.changed",
     };
-    log::append(tx, &by.entry(action, format!("officer:{}", old.badge), details))?;
-    Ok(true)
+    log::append(tx, &by.entry(action, format!("officer:{}", old.badge), details.clone()))?;
+    Ok(Some(details))
 }
 
 impl Officer {

@@ -158,9 +158,9 @@ pub fn insert(tx: &Connection, by: &By, e: &Entry) -> Result<()> {
 /// Changes a recorder's entry. Nothing changed is nothing written.
 ///
 /// # Errors
-/// Those of the catalogue. Returns whether anything was changed.
-pub fn update(tx: &Connection, by: &By, old: &Entry, new: &Entry) -> Result<bool> {
-    let Some(details) = super::differences(facts(tx, old)?, facts(tx, new)?) else { return Ok(false) };
+/// Those of the catalogue. Returns what was changed, as custody has it.
+pub fn update(tx: &Connection, by: &By, old: &Entry, new: &Entry) -> Result<Option<Value>> {
+    let Some(details) = super::differences(facts(tx, old)?, facts(tx, new)?) else { return Ok(None) };
     tx.prepare_cached(
         "UPDATE recorder_entry SET model = ?2, profile = ?3, unit = ?4, officer = ?5, state = ?6, note = ?7
          WHERE id = ?1",
@@ -176,6 +176,6 @@ pub fn update(tx: &Connection, by: &By, old: &Entry, new: &Entry) -> Result<bool
     ])?;
     let retires = old.state != State::Retired && new.state == State::Retired;
     let action = if retires { "recorder.retired" } else { "recorder.changed" };
-    log::append(tx, &by.entry(action, format!("recorder:{}", old.id), details))?;
-    Ok(true)
+    log::append(tx, &by.entry(action, format!("recorder:{}", old.id), details.clone()))?;
+    Ok(Some(details))
 }

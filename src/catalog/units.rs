@@ -74,6 +74,14 @@ pub fn find(db: &Connection, code: &str) -> Result<Unit> {
     })
 }
 
+/// The unit with a name, where only one has it.
+pub fn only_named(db: &Connection, name: &str) -> Result<Option<Unit>> {
+    let sql = format!("SELECT {COLUMNS} FROM unit WHERE name = ?1 LIMIT 2");
+    let mut named: Vec<_> =
+        db.prepare_cached(&sql)?.query_map([name], unit)?.collect::<rusqlite::Result<_>>()?;
+    Ok(if named.len() == 1 { named.pop() } else { None })
+}
+
 /// Every unit, by code.
 pub fn all(db: &Connection) -> Result<Vec<Unit>> {
     let sql = format!("SELECT {COLUMNS} FROM unit ORDER BY code");
@@ -124,9 +132,9 @@ pub fn insert(tx: &Connection, by: &By, u: &Unit) -> Result<i64> {
 /// Changes a unit. Nothing changed is nothing written.
 ///
 /// # Errors
-/// Those of the catalogue. Returns whether anything was changed.
-pub fn update(tx: &Connection, by: &By, old: &Unit, new: &Unit) -> Result<bool> {
-    let Some(details) = super::differences(facts(tx, old)?, facts(tx, new)?) else { return Ok(false) };
+/// Those of the catalogue. Returns what was changed, as custody has it.
+pub fn update(tx: &Connection, by: &By, old: &Unit, new: &Unit) -> Result<Option<Value>> {
+    let Some(details) = super::differences(facts(tx, old)?, facts(tx, new)?) else { return Ok(None) };
     tx.prepare_cached(
         "UPDATE unit SET name = ?2, parent = ?3, archive_hours = ?4, case_days = ?5, closed = ?6 WHERE id = ?1",
     )?
@@ -136,6 +144,6 @@ pub fn update(tx: &Connection, by: &By, old: &Unit, new: &Unit) -> Result<bool> 
         (true, false) => "unit.reopened",
         _ => "unit.changed",
     };
-    log::append(tx, &by.entry(action, format!("unit:{}", old.code), details))?;
-    Ok(true)
+    log::append(tx, &by.entry(action, format!("unit:{}", old.code), details.clone()))?;
+    Ok(Some(details))
 }

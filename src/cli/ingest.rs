@@ -15,6 +15,7 @@ use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::text::{bytes, show};
 use crate::base::{Cancel, Error, Kind, Result, logging};
+use crate::deadline::watch::Watch;
 use crate::ingest::aftercare::Aftercare;
 use crate::ingest::checkpoints::Keeper;
 use crate::ingest::docking::{self, Request, Summary};
@@ -94,6 +95,11 @@ fn ingest(
     screen.say(t("reading container facts", "读取媒体信息"));
     let mut aftercare = Aftercare::new();
     let after = pay_owed(&station, cancel).and_then(|_| aftercare.look_after(&station, cancel));
+    let watch = Watch::new(config);
+    let by = || station.core.by();
+    let after = after
+        .and_then(|_| watch.catch_up(&station.core.catalog, &by))
+        .and_then(|_| watch.pass_time(&station.core.catalog, &by));
     match after {
         // The card is archived; what is left of this the next run does.
         Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("{e}"),

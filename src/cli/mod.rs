@@ -5,6 +5,7 @@ mod backup;
 mod cases;
 mod checklists;
 mod custody;
+mod deadlines;
 mod demo;
 mod demo_cards;
 mod doctor;
@@ -13,13 +14,18 @@ mod help;
 mod ingest;
 mod init;
 mod interrupt;
+mod ledger;
 mod man;
+mod officers;
 mod output;
 mod rebuild;
+mod recorders;
 mod recordings;
+mod registers;
 mod run;
 mod search;
 mod status;
+mod units;
 mod verify;
 mod words;
 
@@ -31,7 +37,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::access::Person;
 use crate::base::config::{Config, Source};
 use crate::base::{Error, Kind, Result};
-use crate::catalog::{self, Connection, officers};
+use crate::catalog::{self, Connection};
 use crate::ingest::station::CATALOG;
 
 /// How a command ended well.
@@ -99,9 +105,9 @@ impl StationArgs {
     fn person(&self, db: &Connection) -> Result<Person> {
         match &self.acting {
             Some(badge) => {
-                let person = officers::find(db, badge)?.acting()?;
+                let person = catalog::officers::find(db, badge)?.acting()?;
                 // Evidence: in whose name, and at whose keyboard.
-                Ok(Person { actor: format!("{} via {}", person.actor, actor()), ..person })
+                Ok(Person { actor: [person.actor, actor()].join(" via "), ..person })
             }
             None => Ok(Person::administrator(actor())),
         }
@@ -121,10 +127,15 @@ enum Command {
     Backup(backup::Args),
     Doctor(doctor::Args),
     Custody(custody::Args),
+    Deadlines(deadlines::Args),
     Alerts(alerts::Args),
     Cases(cases::Args),
     Checklists(checklists::Args),
     Search(search::Args),
+    Units(units::Args),
+    Officers(officers::Args),
+    Recorders(recorders::Args),
+    Ledger(ledger::Args),
     Demo(demo::Args),
     /// Print the completions of a shell
     Completions {
@@ -153,10 +164,15 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(station, &args),
         Command::Doctor(args) => doctor::run(station, &args),
         Command::Custody(args) => custody::run(station, &args),
+        Command::Deadlines(args) => deadlines::run(station, &args),
         Command::Alerts(args) => alerts::run(station, &args),
         Command::Cases(args) => cases::run(station, &args),
         Command::Checklists(args) => checklists::run(station, &args),
         Command::Search(args) => search::run(station, &args),
+        Command::Units(args) => units::run(station, &args),
+        Command::Officers(args) => officers::run(station, &args),
+        Command::Recorders(args) => recorders::run(station, &args),
+        Command::Ledger(args) => ledger::run(station, &args),
         Command::Demo(args) => demo::run(station, &args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "docket", &mut std::io::stdout());

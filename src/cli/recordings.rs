@@ -15,7 +15,7 @@ use crate::base::text::{bytes, hex, show};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::recordings::{self, Copy, Filter, Recording};
-use crate::catalog::{Connection, jobs, volumes};
+use crate::catalog::{Connection, jobs, officers, volumes};
 use crate::custody::log;
 use crate::deadline::evaluate;
 
@@ -133,10 +133,8 @@ pub fn value(
         })
         .collect();
     let deadline = deadline(db, config, &r.id)?;
-    let officer = match deadline.as_ref().and_then(|d| d.officer) {
-        Some(officer) => deadlines::badge(db, officer)?,
-        None => None,
-    };
+    let officer =
+        Some(officers::badge_of(db, deadline.as_ref().and_then(|d| d.officer))?).filter(|b| !b.is_empty());
     let mut all = json!({
         "id": r.id, "state": r.state, "recorder": r.recorder, "kind": r.kind, "size": r.size,
         "sha256": hex(&r.sha256), "sm3": r.sm3.as_deref().map(hex), "path": places.best(copies),

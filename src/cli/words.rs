@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use super::output;
+use crate::access::Role;
 use crate::alert::{self, Event, message};
 use crate::base::{Error, zh};
+use crate::cases::terms;
 
 static CHINESE: OnceLock<bool> = OnceLock::new();
 
@@ -61,6 +64,10 @@ pub fn state(word: &str) -> &str {
         "online" => t("online", "在线"),
         "full" => t("full", "空间不足"),
         "foreign" => t("foreign", "非本站存储卷"),
+        "in_service" => t("in service", "在用"),
+        "lent" => t("lent", "借出"),
+        "broken" => t("broken", "故障"),
+        "retired" => t("retired", "报废"),
         other => other,
     }
 }
@@ -97,6 +104,11 @@ fn verdict(facts: &str) -> String {
         _ => "无法播放",
     };
     facts["reason"].as_str().map_or_else(|| word.to_owned(), |why| format!("{word}：{}", say(why)))
+}
+
+/// A role as people read it.
+pub fn role(role: Role) -> &'static str {
+    terms::role_word(role, is_chinese())
 }
 
 /// The kind of a recording.
@@ -203,6 +215,9 @@ pub fn action(word: &str) -> &str {
         "recording.damaged" => "发现损坏",
         "recording.missing" => "发现缺失",
         "recording.failed" => "采集失败",
+        "recording.late" => "逾期归档",
+        "case.late" => "案卷逾期归档",
+        "station.clock-set" => "本站时钟调整",
         "recording.quarantined" => "隔离",
         "recording.restarted" => "重新采集",
         "recording.resumed" => "续传",
@@ -241,6 +256,21 @@ pub fn action(word: &str) -> &str {
         "exemption.approved" => "免录批准",
         "exemption.rejected" => "免录驳回",
         "exemption.withdrawn" => "免录撤回",
+        "unit.added" => "单位登记",
+        "unit.changed" => "单位信息变更",
+        "unit.closed" => "单位撤销",
+        "unit.reopened" => "单位恢复使用",
+        "officer.added" => "人员登记",
+        "officer.changed" => "人员信息变更",
+        "officer.left" => "人员离岗",
+        "officer.rejoined" => "人员返岗",
+        "recorder.added" => "记录仪登记",
+        "recorder.changed" => "记录仪信息变更",
+        "recorder.retired" => "记录仪报废",
+        "issue.made" => "记录仪领用",
+        "issue.returned" => "记录仪归还",
+        "issue.corrected" => "领用记录更正",
+        "issue.voided" => "领用记录作废",
         other => return other,
     };
     if is_chinese() { chinese } else { word }
@@ -253,9 +283,14 @@ pub fn detail(name: &str, value: &str) -> String {
     if !is_chinese() {
         return format!("{name}={value}");
     }
+    // What a fact was before it changed.
+    if let Some(name) = name.strip_prefix("old_") {
+        return format!("原{}", detail(name, value));
+    }
     let chinese = match name {
         "about" => "对象",
         "ahead_ms" => "时钟超前（毫秒）",
+        "left" if value == "true" || value == "false" => "已离岗",
         "archived" => "归档",
         "channel" => "通道",
         "dead" => "已放弃",
@@ -316,15 +351,16 @@ pub fn detail(name: &str, value: &str) -> String {
         "exemption" => "免录",
         "from" => "开始时间",
         "ground" => "事由",
-        "kind" => "类别",
         "link" => "关联",
-        "note" => "佐证说明",
         "officers" => "承办人",
         "opened_at" => "立案时间",
         "parties" => "当事人",
         "recording" => "录音录像",
         "remark" => "意见",
         "removed" => "移出",
+        "deadline" => "时限",
+        "late_by_seconds" => "逾期（秒）",
+        "seconds" => "秒数",
         "stage" => "办理阶段",
         "step" => "环节",
         "title" => "案由",
@@ -333,6 +369,25 @@ pub fn detail(name: &str, value: &str) -> String {
         "was" => "原为",
         "was_closed_at" => "原结案时间",
         "why" => "理由",
+        "archive_hours" => "归档时限（小时）",
+        "closed" => "已撤销",
+        "digest" => "每日汇总时间",
+        "email" => "邮箱",
+        "issued_at" => "领用时间",
+        "issued_battery" => "领用时电量（%）",
+        "issued_clock_ms" => "领用时时钟偏差（毫秒）",
+        "issued_free" => "领用时剩余空间（字节）",
+        "model" => "型号",
+        "name" => "姓名（名称）",
+        "officer" => "执法证号",
+        "parent" => "上级单位",
+        "purpose" => "用途",
+        "quiet" => "免打扰时段",
+        "returned_at" => "归还时间",
+        "returned_battery" => "归还时电量（%）",
+        "returned_clock_ms" => "归还时时钟偏差（毫秒）",
+        "returned_free" => "归还时剩余空间（字节）",
+        "role" => "角色",
         other => other,
     };
     let value = match name {
@@ -344,6 +399,8 @@ pub fn detail(name: &str, value: &str) -> String {
         "severity" => Cow::Borrowed(message::severity(value, true)),
         "event" => Cow::Borrowed(Event::of(value).map_or(value, |e| message::event(e, true))),
         "kind" => Cow::Borrowed(alert::Kind::of(value).map_or(value, |k| k.name().1)),
+        "role" => Role::of(value).map_or(Cow::Borrowed(value), |r| Cow::Borrowed(role(r))),
+        "issued_at" | "returned_at" | "deadline" => Cow::Owned(output::time_of(value)),
         _ => match value {
             "true" => Cow::Borrowed("是"),
             "false" => Cow::Borrowed("否"),

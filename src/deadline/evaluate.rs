@@ -8,8 +8,8 @@ use super::shadow::{self, Assumed, Issue, Stay};
 use crate::base::Result;
 use crate::base::clock::{from_ms, to_ms};
 use crate::base::config;
-use crate::catalog::Connection;
-use crate::catalog::deadlines::{self, Deadline, Footage, Issued};
+use crate::catalog::deadlines::{self, Deadline, Footage};
+use crate::catalog::{Connection, ledger, officers, recorders};
 
 /// What the rule of article 28 is about; sidecars and logs follow their footage.
 const FOOTAGE: [&str; 3] = ["video", "audio", "photo"];
@@ -28,19 +28,19 @@ pub fn recording(db: &Connection, limits: &config::Deadlines, id: &str) -> Resul
     let told: Value = serde_json::from_str(&footage.facts).unwrap_or_default();
     let time = |name: &str| told["times"][name].as_str().and_then(|t| t.parse::<DateTime<Utc>>().ok());
     let first_seen = time("first_seen").or(footage.archived_at.map(from_ms)).unwrap_or_default();
-    let issued = deadlines::issued_before(db, &footage.recorder, to_ms(first_seen))?;
+    let issued = ledger::last_issue_before(db, &footage.recorder, to_ms(first_seen))?;
     let facts = Facts {
         name: time("name"),
         modified: time("filesystem"),
         length: length(&footage),
         kind: footage.kind.clone(),
         size: footage.size,
-        ahead: issued.and_then(|i| ahead(&i, footage.docking)),
+        ahead: issued.as_ref().and_then(|i| ahead(i, footage.docking)),
         first_seen,
-        not_before: not_before(db, &footage, issued, first_seen)?,
+        not_before: not_before(db, &footage, issued.map(|i| i.issued_at), first_seen)?,
     };
     let end = rule::end(&facts);
-    let assigned = deadlines::assigned(db, &footage.recorder)?;
+    let assigned = assigned(db, &footage.recorder)?;
     let holder = holder(db, &footage.recorder, &end)?.or(assigned.0);
     let unit = unit(db, holder, assigned.1)?;
     let hours = match unit {
@@ -67,23 +67,21 @@ fn length(footage: &Footage) -> Option<TimeDelta> {
 
 /// How far the recorder's clock was ahead: as measured when it came back with this footage, else when it
 /// was issued.
-fn ahead(issued: &Issued, docking: Option<i64>) -> Option<TimeDelta> {
-    let back = issued.returned_clock.filter(|_| docking.is_some() && issued.returned_docking == docking);
-    back.or(issued.issued_clock).and_then(TimeDelta::try_milliseconds)
+fn ahead(issue: &ledger::Issue, docking: Option<i64>) -> Option<TimeDelta> {
+    let back = issue.returned.clock.filter(|_| docking.is_some() && issue.docking == docking);
+    back.or(issue.issued.clock).and_then(TimeDelta::try_milliseconds)
 }
 
 fn not_before(
     db: &Connection,
     footage: &Footage,
-    issued: Option<Issued>,
+    issued: Option<i64>,
     first_seen: DateTime<Utc>,
 ) -> Result<Option<NotBefore>> {
     let emptied = match footage.docking {
         Some(docking) => deadlines::emptied_before(db, &footage.recorder, docking, to_ms(first_seen))?,
         None => None,
     };
-    // An issue says when a recorder left, not that its card was empty: it counts where nothing better does.
-    let issued = issued.map(|i| i.issued_at);
     Ok(match (emptied, issued) {
         (Some(emptied), Some(issued)) if issued > emptied => Some(NotBefore::Issued(from_ms(issued))),
         (Some(emptied), _) => Some(NotBefore::Docked(from_ms(emptied))),
@@ -94,14 +92,19 @@ fn not_before(
 
 /// Who held the recorder when a recording ended, by the ledger.
 fn holder(db: &Connection, recorder: &str, end: &Bounds) -> Result<Option<i64>> {
-    let issued = deadlines::issued_before(db, recorder, to_ms(end.latest))?;
+    let issued = ledger::last_issue_before(db, recorder, to_ms(end.latest))?;
     let held = issued.filter(|i| i.returned_at.is_none_or(|back| back >= to_ms(end.earliest)));
     Ok(held.map(|i| i.officer))
 }
 
+/// To whom and to which unit the register assigns a recorder.
+fn assigned(db: &Connection, recorder: &str) -> Result<(Option<i64>, Option<i64>)> {
+    Ok(recorders::get(db, recorder)?.map_or((None, None), |e| (e.officer, e.unit)))
+}
+
 fn unit(db: &Connection, officer: Option<i64>, otherwise: Option<i64>) -> Result<Option<i64>> {
     let of_officer = match officer {
-        Some(officer) => deadlines::unit_of(db, officer)?,
+        Some(officer) => officers::get(db, officer)?.map(|o| o.unit),
         None => None,
     };
     Ok(of_officer.or(otherwise))
@@ -110,14 +113,14 @@ fn unit(db: &Connection, officer: Option<i64>, otherwise: Option<i64>) -> Result
 /// What must be assumed of a recorder, as the facts are now; `None` where nothing was ever assumed.
 pub fn recorder(db: &Connection, limits: &config::Deadlines, id: &str) -> Result<Option<Deadline>> {
     let subject = format!("recorder:{id}");
-    let issued = deadlines::issued_before(db, id, i64::MAX)?;
+    let issued = ledger::last_issue_before(db, id, i64::MAX)?;
     let newest = deadlines::newest_stay(db, id)?.map(|(started, safe, ended)| Stay {
         started_at: from_ms(started),
         safe_at: safe.map(from_ms),
         ended_at: ended.map(from_ms),
     });
-    let assigned = deadlines::assigned(db, id)?;
-    let officer = issued.map(|i| i.officer).or(assigned.0);
+    let assigned = assigned(db, id)?;
+    let officer = issued.as_ref().map(|i| i.officer).or(assigned.0);
     let unit = unit(db, officer, assigned.1)?;
     let hours = match unit {
         Some(unit) => deadlines::limits(db, unit)?.0,
@@ -125,7 +128,7 @@ pub fn recorder(db: &Connection, limits: &config::Deadlines, id: &str) -> Result
     };
     let issue = issued.map(|i| Issue {
         issued_at: from_ms(i.issued_at),
-        returned_by_hand: i.returned_at.is_some() && i.returned_docking.is_none(),
+        returned_by_hand: i.returned_at.is_some() && i.docking.is_none(),
     });
     let assumed = shadow::assume(issue, newest, hours.unwrap_or(limits.archive_hours));
     let old = || deadlines::get(db, &subject);

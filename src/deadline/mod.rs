@@ -5,3 +5,5 @@ pub mod evaluate;
 pub mod rule;
 pub mod shadow;
 pub mod stage;
+pub mod tidings;
+pub mod watch;

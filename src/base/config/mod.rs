@@ -11,6 +11,7 @@ use toml::Table;
 pub use self::channels::{Alerts, Channel};
 pub use self::rules::{Cases, Custody, Deadlines, Metrics};
 use self::section::Section;
+pub use self::section::parse_size;
 use super::{Error, Kind, Result};
 
 /// The commented file that `docket init` writes.
