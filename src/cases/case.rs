@@ -206,6 +206,7 @@ fn insert_steps(tx: &Connection, case: i64, list: &Checklist) -> Result<()> {
             applies: true,
             from_at: None,
             to_at: None,
+            why_not: String::new(),
         };
         steps::insert(tx, &row, place)?;
     }
@@ -328,9 +329,10 @@ pub fn set_step(
             return Err(Error::new(Kind::Invalid, format!("footage is linked to the step `{}`", old.key))
                 .next("a step with footage took place; unlink what does not belong to it first"));
         }
-        new.applies = *applies;
+        let why = text::needed("the reason", why)?;
+        (new.applies, new.why_not) = (*applies, if *applies { String::new() } else { why.clone() });
         details.insert("applies".into(), (*applies).into());
-        details.insert("why".into(), text::needed("the reason", why)?.into());
+        details.insert("why".into(), why.into());
     }
     for (name, change, was, is) in
         [("from", changes.from, old.from_at, &mut new.from_at), ("to", changes.to, old.to_at, &mut new.to_at)]
@@ -347,7 +349,7 @@ pub fn set_step(
     {
         return Err(Error::new(Kind::Invalid, format!("the step `{}` would end before it begins", old.key)));
     }
-    let (asked, mut tell) = (asks(&old), told(&old));
+    let (asked, mut tell, mut new_words) = (asks(&old), told(&old), Map::new());
     for (key, text) in &changes.told {
         let Some(ask) = asked.iter().find(|a| a.key == *key || a.name_zh == *key) else {
             let known: Vec<&str> = asked.iter().map(|a| a.key.as_str()).collect();
@@ -363,9 +365,12 @@ pub fn set_step(
         };
         let text = text::needed("what is told of the step", text)?;
         if tell.get(&ask.key).and_then(Value::as_str) != Some(text.as_str()) {
-            details.insert(ask.key.clone(), text.clone().into());
+            new_words.insert(ask.key.clone(), text.clone().into());
             tell.insert(ask.key.clone(), text.into());
         }
+    }
+    if !new_words.is_empty() {
+        details.insert("told".into(), Value::Object(new_words));
     }
     if details.is_empty() {
         return Ok(false);

@@ -155,6 +155,7 @@ mod tests {
             applies: true,
             from_at: None,
             to_at: None,
+            why_not: String::new(),
         }
     }
 

@@ -153,7 +153,12 @@ fn find_recordings(db: &Connection, who: &Person, q: &Query, out: &mut Found) ->
         }
         return Ok(more);
     }
-    let query = RecordingQuery { officer, day: q.day.clone(), recorder: q.recorder.clone(), case };
+    let query = RecordingQuery {
+        officer,
+        between: q.day.as_deref().map(day_of).transpose()?,
+        recorder: q.recorder.clone(),
+        case,
+    };
     take(db, who, &query, q.words.trim(), q.limit, &mut out.recordings)
 }
 

@@ -194,7 +194,7 @@ fn by_part(db: &Connection, key: &str, limit: u32) -> Result<Vec<Case>> {
     {
         let sql = format!(
             "SELECT {} FROM case_words w JOIN case_file c ON c.id = w.rowid
-             WHERE w.words MATCH ?1 AND instr(c.number_key, ?2) > 0 ORDER BY w.rowid DESC LIMIT ?3",
+             WHERE w.case_words MATCH ?1 AND instr(c.number_key, ?2) > 0 ORDER BY w.rowid DESC LIMIT ?3",
             columns()
         );
         let mut query = db.prepare_cached(&sql)?;

@@ -45,7 +45,7 @@ pub fn cases(db: &Connection, q: &CaseQuery, each: &mut dyn FnMut(Case) -> Resul
         values.push(officer.into());
     } else if let Some(expression) = &expression {
         (from, order) = ("FROM case_words w JOIN case_file c ON c.id = w.rowid", "w.rowid");
-        rules.push("AND w.words MATCH ?");
+        rules.push("AND w.case_words MATCH ?");
         values.push(expression.clone().into());
     } else if let Some((begin, end)) = between.take() {
         (from, order) = ("FROM case_file c", "c.id");
@@ -110,8 +110,8 @@ pub fn cases(db: &Connection, q: &CaseQuery, each: &mut dyn FnMut(Case) -> Resul
 pub struct RecordingQuery {
     /// Who held the recorder, by the number in the register.
     pub officer: Option<i64>,
-    /// Filed under a day, `YYYY-MM-DD`.
-    pub day: Option<String>,
+    /// Made between two times (milliseconds).
+    pub between: Option<(i64, i64)>,
     /// Of a recorder.
     pub recorder: Option<String>,
     /// Linked to a case, by its place in the catalogue.
@@ -125,13 +125,12 @@ pub fn recordings(
     each: &mut dyn FnMut(Recording) -> Result<bool>,
 ) -> Result<()> {
     let (mut rules, mut values): (Vec<&str>, Vec<Value>) = (Vec::new(), Vec::new());
-    // Statistics are not there to choose by, so the index is named.
-    let index = match (q.case, q.officer, &q.day, &q.recorder) {
+    // Statistics are not there to choose by, so the index is named; each of them gives the newest first.
+    let index = match (q.case, q.officer, &q.recorder) {
         (Some(_), ..) => "",
-        (_, Some(_), None, _) => "INDEXED BY recording_officer",
-        (_, _, Some(_), _) => "INDEXED BY recording_day",
-        (_, None, None, Some(_)) => "INDEXED BY recording_recorder",
-        (_, None, None, None) => "INDEXED BY recording_taken",
+        (_, Some(_), _) => "INDEXED BY recording_officer",
+        (_, None, Some(_)) => "INDEXED BY recording_recorder",
+        (_, None, None) => "INDEXED BY recording_taken",
     };
     if let Some(case) = q.case {
         rules.push(
@@ -144,9 +143,9 @@ pub fn recordings(
         rules.push("AND officer = ?");
         values.push(officer.into());
     }
-    if let Some(day) = &q.day {
-        rules.push("AND day = ?");
-        values.push(day.clone().into());
+    if let Some((begin, end)) = q.between {
+        rules.push("AND taken_at BETWEEN ? AND ?");
+        values.extend([begin, end].map(Value::from));
     }
     if let Some(recorder) = &q.recorder {
         rules.push("AND recorder = ?");

@@ -36,6 +36,8 @@ pub struct Step {
     pub from_at: Option<i64>,
     /// When it ended, milliseconds.
     pub to_at: Option<i64>,
+    /// Why it does not take place, where it does not.
+    pub why_not: String,
 }
 
 /// What is there for a step: links that stand, and the exemption that counts.
@@ -51,8 +53,7 @@ pub struct Standing {
     pub exemption: Option<(i64, String)>,
 }
 
-const COLUMNS: &str =
-    "id, case_file, key, name, name_zh, av, shows, retention, article, asks, told, applies, from_at, to_at";
+const COLUMNS: &str = "id, case_file, key, name, name_zh, av, shows, retention, article, asks, told, applies, from_at, to_at, why_not";
 
 fn step(r: &Row<'_>) -> rusqlite::Result<Step> {
     Ok(Step {
@@ -70,6 +71,7 @@ fn step(r: &Row<'_>) -> rusqlite::Result<Step> {
         applies: r.get(11)?,
         from_at: r.get(12)?,
         to_at: r.get(13)?,
+        why_not: r.get(14)?,
     })
 }
 
@@ -101,9 +103,9 @@ pub fn insert(tx: &Connection, s: &Step, place: u32) -> Result<i64> {
 /// Writes back what changes of a step: whether it takes place, its time, what was told of it.
 pub fn update(tx: &Connection, s: &Step) -> Result<()> {
     tx.prepare_cached(
-        "UPDATE case_step SET applies = ?2, from_at = ?3, to_at = ?4, told = ?5 WHERE id = ?1",
+        "UPDATE case_step SET applies = ?2, from_at = ?3, to_at = ?4, told = ?5, why_not = ?6 WHERE id = ?1",
     )?
-    .execute(params![s.id, s.applies, s.from_at, s.to_at, s.told])?;
+    .execute(params![s.id, s.applies, s.from_at, s.to_at, s.told, s.why_not])?;
     Ok(())
 }
 

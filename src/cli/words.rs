@@ -365,6 +365,7 @@ pub fn detail(name: &str, value: &str) -> String {
         "step" => "环节",
         "title" => "案由",
         "to" => "结束时间",
+        "told" => "文字事项",
         "unit" => "单位",
         "was" => "原为",
         "was_closed_at" => "原结案时间",
@@ -410,13 +411,13 @@ pub fn detail(name: &str, value: &str) -> String {
     format!("{chinese}={value}")
 }
 
-/// A list or a change in the log (`{"was": …, "is": …}`) without JSON's marks.
+/// A list, a change (`{"was": …, "is": …}`) or a time in the log as a person reads it.
 fn plain(value: &str) -> String {
     use serde_json::Value;
     let text = |v: &Value| match v {
         Value::Null => "-".to_owned(),
         Value::String(s) if s.is_empty() => "-".to_owned(),
-        Value::String(s) => s.clone(),
+        Value::String(s) => super::output::time_of(s),
         other => other.to_string(),
     };
     match serde_json::from_str(value) {
@@ -426,6 +427,10 @@ fn plain(value: &str) -> String {
         Ok(Value::Object(map)) if map.len() == 2 && map.contains_key("was") && map.contains_key("is") => {
             format!("{} → {}", text(&map["was"]), text(&map["is"]))
         }
-        _ => value.to_owned(),
+        Ok(Value::Object(map)) if map.values().all(Value::is_string) => {
+            let one = |(key, v): (&String, &Value)| format!("{key}{}{}", t(": ", "："), text(v));
+            map.iter().map(one).collect::<Vec<_>>().join(t("; ", "；"))
+        }
+        _ => super::output::time_of(value),
     }
 }

@@ -5,6 +5,7 @@
 pub mod crash;
 pub mod daemon;
 pub mod disks;
+pub mod office;
 pub mod seen;
 pub mod tools;
 

@@ -51,8 +51,9 @@ CREATE TABLE case_step (
   -- What must be recorded of it in words: definitions (a list of key, name, name_zh) and values by key, JSON.
   asks       TEXT NOT NULL DEFAULT '[]',
   told       TEXT NOT NULL DEFAULT '{}',
-  -- Whether the step takes place in this case at all.
+  -- Whether the step takes place in this case at all; if not, why.
   applies    INTEGER NOT NULL DEFAULT 1 CHECK (applies IN (0, 1)),
+  why_not    TEXT NOT NULL DEFAULT '',
   from_at    INTEGER,
   to_at      INTEGER CHECK (to_at >= from_at),
   UNIQUE (case_file, key)

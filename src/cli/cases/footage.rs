@@ -141,7 +141,7 @@ pub fn suggest(station: &StationArgs, args: &SuggestArgs) -> Result<Exit> {
     for s in &list {
         let reasons: Vec<String> =
             s.proposal.reasons.iter().map(|r| words::say(&r.words()).into_owned()).collect();
-        let step = s.step.as_ref().map_or("?", |s| show::named(&s.name, &s.name_zh));
+        let step = s.step.as_ref().map_or(t("to be chosen", "待定"), |s| show::named(&s.name, &s.name_zh));
         table.add_row([
             s.proposal.score.to_string(),
             if s.certain { words::noted(step, t("certain", "确定")) } else { step.to_owned() },

@@ -314,7 +314,9 @@ fn window(step: &Step) -> String {
 /// How a step stands: a mark, and words.
 fn stands(d: &Detail) -> (&'static str, String) {
     if !d.step.applies {
-        return ("–", t("does not take place", "本案未发生").to_owned());
+        let words = t("does not take place", "本案未发生");
+        let why = if d.step.why_not.is_empty() { "" } else { t(": ", "：") };
+        return ("–", format!("{words}{why}{}", d.step.why_not));
     }
     if !d.holes.is_empty() {
         let all: Vec<String> = d.holes.iter().map(|h| words::say(&h.words()).into_owned()).collect();
@@ -431,7 +433,7 @@ fn step_json(db: &Connection, d: &Detail) -> Result<Value> {
     let links = d.links.iter().map(|(l, r)| link_json(db, l, r)).collect::<Result<Vec<_>>>()?;
     Ok(json!({
         "key": s.key, "name": s.name, "name_zh": s.name_zh, "av": s.av, "shows": s.shows,
-        "retention": s.retention, "article": s.article, "applies": s.applies, "from": time(s.from_at),
+        "retention": s.retention, "article": s.article, "applies": s.applies, "why_not": s.why_not, "from": time(s.from_at),
         "to": time(s.to_at), "asks": holes::asks(s), "told": holes::told(s), "state": state,
         "holes": d.holes.iter().map(hole).collect::<Vec<_>>(), "links": links,
         "exemptions": d.exemptions.iter().map(exemption_json).collect::<Vec<_>>(),
