@@ -5,6 +5,7 @@
 
 mod cases;
 mod custody;
+mod deadlines;
 mod make;
 mod names;
 mod rows;
@@ -94,6 +95,7 @@ pub fn scale(report: &mut Report) {
         told(&mut table, &db);
         drop(db);
         custody::ask(&mut table, &made);
+        deadlines::ask(&mut table, &made);
     }
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     report.section("Questions to a large catalogue", &about, &head);

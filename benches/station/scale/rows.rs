@@ -240,10 +240,10 @@ impl<'a> Rows<'a> {
         log.add(archived, "daemon", "recording.archived", object, details);
     }
 
-    /// What stands in docks now and waits to be archived: a shift's recordings for each two hundred shifts.
+    /// What stands in docks now and waits to be archived: one in a hundred of all, five days' work.
     pub fn waiting(&mut self, log: &mut Log<'_>, dice: &mut Dice, size: &Size) {
         let last = super::make::DAYS * size.shifts_a_day - size.shifts_a_day;
-        for i in 0..(size.recordings / 20_000).max(1) {
+        for i in 0..(size.recordings / 1000).max(1) {
             let mut shift = Shift::of(size, last.saturating_sub(i + 1));
             shift.number += super::make::DAYS * size.shifts_a_day;
             let seen = super::make::TODAY + 9 * HOUR;
