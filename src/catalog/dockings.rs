@@ -235,10 +235,14 @@ pub fn station_id(tx: &Connection, by: &By) -> Result<String> {
     adopt_station(tx, by, None)
 }
 
+/// The identity of the station, once it has one.
+pub fn known_station(db: &Connection) -> Result<Option<String>> {
+    Ok(db.query_row("SELECT uuid FROM station", [], |r| r.get(0)).optional()?)
+}
+
 /// The identity of the station; a rebuilt catalogue takes over the one its volumes bear.
 pub fn adopt_station(tx: &Connection, by: &By, id: Option<&str>) -> Result<String> {
-    let known = tx.query_row("SELECT uuid FROM station", [], |r| r.get(0)).optional()?;
-    if let Some(id) = known {
+    if let Some(id) = known_station(tx)? {
         return Ok(id);
     }
     let id = id.map_or_else(crate::base::ids::new_id, str::to_owned);

@@ -1,16 +1,26 @@
 //! `docket custody`: the append-only log of who did what to what.
 
+use std::path::{Path, PathBuf};
+
+use chrono::Utc;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::words::{self, t};
+use super::interrupt::on_interrupt;
+use super::words::{self, say, t};
 use super::{Exit, StationArgs, look_into, output};
-use crate::base::Result;
-use crate::base::text::hex;
-use crate::catalog::recordings;
+use crate::access::{self, About, Deed};
+use crate::base::text::{hex, show};
+use crate::base::{Error, Kind, Result};
+use crate::catalog::{Catalog, dockings, recordings};
 use crate::custody::log::{self, Stored};
+use crate::custody::note::{LONGEST, PublicKey};
+use crate::custody::verify::{Against, Held, Report, verify};
+use crate::custody::{key, prove};
+use crate::ingest::checkpoints;
+use crate::ingest::station::CATALOG;
 
-/// Show or check the custody log
+/// Show, check and prove the custody log
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -30,8 +40,55 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check every entry's hash and the chain over all of them
+    /// Check the whole log: entries, chain, tree, signed checkpoints, recordings
+    ///
+    /// Every entry's hash, the chain and the Merkle tree are computed anew and held against every checkpoint
+    /// that is found: in the catalogue, on every volume, in the witness folder. Each recording is held
+    /// against its entries. Works beside a running daemon and changes nothing. Exit status 4: the log is not
+    /// as it was written; 3: it is, but a place could not be looked at, or there is something to be known.
     Verify {
+        /// The station's public key as it was kept elsewhere (docket custody key prints it), or a file with it
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// A checkpoint that was kept elsewhere
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove that a recording's archiving is in the log, for whoever has neither docket nor the catalogue
+    ///
+    /// Prints the entry, its path through the Merkle tree and the signed checkpoint as JSON; docs/custody.md
+    /// says how to check them. Signs a checkpoint where none covers the entry yet.
+    Prove {
+        /// A recording's id or its end
+        #[arg(required_unless_present = "entry", conflicts_with = "entry")]
+        recording: Option<String>,
+        /// Any entry, by its number
+        #[arg(long, value_name = "N")]
+        entry: Option<u64>,
+        /// Write the proof to a new file
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the public key that checkpoints are checked with; keep it elsewhere
+    Key {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace the key that signs checkpoints
+    ///
+    /// The log names the new key with your reason, signed with the old key where that is still here; the old
+    /// file is kept beside it. Give everybody who keeps the public key the new one.
+    NewKey {
+        /// Why; it stands in the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -39,7 +96,11 @@ enum Command {
 }
 
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
-    let db = look_into(&args.config()?)?;
+    let config = args.config()?;
+    let db = look_into(&config)?;
+    let who = args.person(&db)?;
+    // Whatever is shown here is of the whole station.
+    access::check(&who, Deed::ReadCustody, &About::default())?;
     match &options.command {
         Command::Show { object, last, json } => {
             let entries = match object {
@@ -57,16 +118,162 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
                 print(&entries)?;
             }
         }
-        Command::Verify { json } => {
-            let (entries, head) = log::verify(&db)?;
+        Command::Verify { key, checkpoint, json } => {
+            let (mut held, absent) = checkpoints::held(&config, &db)?;
+            for file in checkpoint {
+                let place = format!("file {}", show(file.as_os_str()));
+                held.push(Held { place, path: show(file.as_os_str()), note: read(file)? });
+            }
+            let key = key.as_deref().map(key_of).transpose()?;
+            let begun = std::time::Instant::now();
+            let report = verify(&db, &who, Against { held, key }, &on_interrupt())?;
+            let absent: Vec<_> = absent.iter().map(Error::what).collect();
             if *json {
-                output::json(&json!({ "entries": entries, "head": hex(&head), "good": true }))?;
+                let mut value = serde_json::to_value(&report).unwrap_or_default();
+                value["not_reached"] = json!(absent);
+                output::json(&value)?;
             } else {
-                output::tell(&format!("{entries} entries, unbroken; head {}", hex(&head)))?;
+                tell(&report, &absent, begun.elapsed().as_secs_f64())?;
+            }
+            let calm = report.findings.is_empty() && absent.is_empty();
+            return Ok(match (report.good, calm) {
+                (false, _) => Exit::Altered,
+                (true, false) => Exit::Attention,
+                (true, true) => Exit::Good,
+            });
+        }
+        Command::Prove { recording, entry, output: file, json } => {
+            let seq = match (recording, entry) {
+                (Some(id), _) => prove::entry_of(&db, &recordings::find(&db, id)?.id)?,
+                (None, entry) => entry.unwrap_or_default(),
+            };
+            let kept = match prove::covering(&db, seq)? {
+                Some(kept) => Some(kept),
+                None if seq <= log::head(&db)?.0 => {
+                    checkpoints::sign(&Catalog::open(&config.data.join(CATALOG))?, &config.data, Utc::now())?
+                }
+                None => None,
+            };
+            let Some(kept) = kept else {
+                return Err(Error::new(Kind::NotFound, format!("there is no custody entry {seq}"))
+                    .next("`docket custody show` lists the newest"));
+            };
+            let proof = prove::prove(&db, &who, seq, &kept)?;
+            let Some(file) = file else {
+                output::json(&proof)?;
+                return Ok(Exit::Good);
+            };
+            write_new(file, &proof)?;
+            if *json {
+                output::json(
+                    &json!({ "file": show(file.as_os_str()), "seq": seq, "tree_size": proof.tree_size }),
+                )?;
+            } else {
+                output::tell(&format!(
+                    "{}: entry {seq} under the signed checkpoint of {} entries",
+                    show(file.as_os_str()),
+                    proof.tree_size
+                ))?;
+                output::tell("docs/custody.md says how to check it without docket")?;
+            }
+        }
+        Command::Key { json } => {
+            let Some(named) = key::current(&db)? else {
+                return Err(Error::new(Kind::NotFound, "the station has no custody key yet")
+                    .next("docket init makes it"));
+            };
+            if *json {
+                output::json(&json!({ "key": named.key.to_string(), "entry": named.seq }))?;
+            } else {
+                output::line(&named.key.to_string())?;
+            }
+        }
+        Command::NewKey { reason, json } => {
+            let catalog = Catalog::open(&config.data.join(CATALOG))?;
+            let station = dockings::known_station(&db)?.unwrap_or_default();
+            let now = Utc::now();
+            let public = checkpoints::new_key(&catalog, &config.data, &who, &station, now, reason)?;
+            if *json {
+                output::json(&json!({ "key": public.to_string() }))?;
+            } else {
+                output::line(&public.to_string())?;
+                output::tell("this key signs from now on; give it to everybody who keeps the station's key")?;
             }
         }
     }
     Ok(Exit::Good)
+}
+
+/// A key as it was typed, or in a file.
+fn key_of(text: &str) -> Result<PublicKey> {
+    let wrong = || {
+        Error::new(Kind::Invalid, format!("`{text}` is no public key, and no file with one"))
+            .next("`docket custody key` prints it: docket/…+…+…")
+    };
+    if let Some(key) = PublicKey::parse(text) {
+        return Ok(key);
+    }
+    let bytes = read(Path::new(text)).map_err(|_| wrong())?;
+    std::str::from_utf8(&bytes).ok().and_then(PublicKey::parse).ok_or_else(wrong)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|f| f.take(LONGEST as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|e| Error::io("read", file, e))?;
+    Ok(bytes)
+}
+
+/// Writes a proof to a file that must not exist.
+fn write_new(file: &Path, proof: &prove::Proof) -> Result<()> {
+    use std::io::Write;
+    let text = serde_json::to_string_pretty(proof)
+        .map_err(|e| Error::new(Kind::Invalid, format!("cannot write JSON: {e}")))?;
+    std::fs::File::create_new(file)
+        .and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.write_all(b"\n")))
+        .map_err(|e| Error::io("create", file, e))
+}
+
+/// Prints how the log is.
+fn tell(report: &Report, absent: &[&str], seconds: f64) -> Result<()> {
+    let gap = t(": ", "：");
+    output::tell(&format!("{} custody entries, head {}", report.entries, report.head))?;
+    match &report.newest {
+        Some(newest) => output::tell(&format!(
+            "newest checkpoint: {} entries, signed {}; {} entries since",
+            newest.size,
+            output::time_of(&newest.at),
+            report.entries.saturating_sub(newest.size)
+        ))?,
+        None => output::tell("no checkpoint is signed yet; the daemon signs the first by itself")?,
+    }
+    for place in &report.places {
+        output::tell(&format!("{}: {} checkpoints", place.name, place.checkpoints))?;
+    }
+    if let Some(key) = &report.key {
+        output::line(&format!("{}{gap}{key}", t("key", "密钥")))?;
+    }
+    output::tell(&format!("{} recordings held against their entries", report.recordings))?;
+    for finding in &report.findings {
+        let mark = if finding.what.is_serious() { "✗" } else { "!" };
+        output::line(&format!("{mark} {}", say(&finding.text)))?;
+        output::line(&format!("    {}{gap}{}", t("meaning", "含义"), say(finding.meaning)))?;
+    }
+    if report.more > 0 {
+        output::tell(&format!("{} more findings of these kinds", report.more))?;
+    }
+    for what in absent {
+        output::line(&format!("! {}{gap}{}", t("not looked at", "未能查看"), say(what)))?;
+    }
+    if report.good {
+        output::tell(&format!("The custody log is as it was written ({}).", output::span(seconds)))
+    } else {
+        output::line(t("The custody log is NOT as it was written.", "保管日志与写入时不一致！"))?;
+        let next = "keep this catalogue as it is, and compare it with the last good `docket backup`";
+        output::line(&format!("  {}{}", t("next: ", "处理："), say(next)))
+    }
 }
 
 /// An entry as JSON: its canonical content with its hashes.

@@ -10,11 +10,13 @@ use super::words::{say, subject, t};
 use super::{Exit, StationArgs, look_into, output};
 use crate::archive::layout;
 use crate::archive::volume::{Look, Volume};
+use crate::base::clock::to_ms;
 use crate::base::config::Config;
 use crate::base::text::bytes;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::catalog::backup::integrity;
 use crate::catalog::volumes;
+use crate::custody::{checkpoint, key, log};
 use crate::dock::folder;
 use crate::ingest::station::not_anothers;
 use crate::ingest::station::{Settings, lock};
@@ -85,6 +87,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         }
         check_clock(&mut all);
         check_catalogue(&mut all, &config);
+        check_custody(&mut all, &config);
         check_daemon(&mut all, &config);
         check_volumes(&mut all, &config);
         check_docks(&mut all, &config);
@@ -139,6 +142,57 @@ fn check_catalogue(all: &mut Findings, config: &Config) {
             about,
             &Error::new(Kind::Invalid, what).next("run as the station's user, or chown the directory to it"),
         );
+    }
+}
+
+/// Days after which a log that has grown should have been signed again.
+const CHECKPOINT_DAYS: i64 = 2;
+
+fn check_custody(all: &mut Findings, config: &Config) {
+    // What is wrong with the catalogue has a line of its own.
+    let Ok(db) = look_into(config) else { return };
+    let about = "custody key";
+    let fits = key::load(&config.data).and_then(|own| Ok((own.map(|k| k.public()), key::current(&db)?)));
+    match all.take(about, fits) {
+        Some((Some(own), Some(named))) if own == named.key => {
+            all.good(about, config.data.join(key::FILE).display().to_string());
+        }
+        Some((None, None)) => {
+            all.notice(about, "the station has no custody key yet", "docket init makes it");
+        }
+        Some(_) => {
+            let what = "the custody key is not the one that the custody log names";
+            all.wrong(
+                about,
+                &Error::new(Kind::Integrity, what)
+                    .next("put it back from where it is kept safe; `docket custody new-key` makes another"),
+            );
+        }
+        None => {}
+    }
+    let about = "checkpoint";
+    let signed = checkpoint::newest(&db).and_then(|newest| Ok((newest, log::head(&db)?.0)));
+    match all.take(about, signed) {
+        Some((Some(newest), entries)) => {
+            let (size, days) = (newest.size, (Utc::now() - newest.at).num_days());
+            let since = entries.saturating_sub(size);
+            if since > 0 && days >= CHECKPOINT_DAYS {
+                let what = format!("the newest is {days} days old, and {since} entries were made since");
+                all.wrong(
+                    about,
+                    &Error::new(Kind::Integrity, what)
+                        .next("the daemon's log says why none is signed: journalctl -u docket"),
+                );
+            } else {
+                all.good(about, format!("{size} entries, signed {}", output::time(to_ms(newest.at))));
+            }
+        }
+        Some((None, _)) => all.notice(
+            about,
+            "none is signed yet",
+            "the daemon signs the first within a minute, docket ingest at its end",
+        ),
+        None => {}
     }
 }
 

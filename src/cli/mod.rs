@@ -47,10 +47,14 @@ pub enum Exit {
     Good,
     /// It was done, and something it found needs a person.
     Attention,
+    /// It was done, and the custody log is not as it was written.
+    Altered,
 }
 
 /// Exit status of [`Exit::Attention`].
 const ATTENTION: u8 = 3;
+/// Exit status of [`Exit::Altered`].
+const ALTERED: u8 = 4;
 
 #[derive(Parser)]
 #[command(
@@ -58,7 +62,7 @@ const ATTENTION: u8 = 3;
     version,
     about = "Body-camera ingestion station: footage docks, and lands on the docket",
     after_help = "Exit status: 0 done; 1 could not be done; 2 wrong usage; 3 done, but something needs a \
-                  person; 130 stopped by Ctrl-C.\nEvery command has its own --help. Start with: docket demo",
+                  person; 4 the custody log is not as it was written; 130 stopped by Ctrl-C.\nEvery command has its own --help. Start with: docket demo",
     max_term_width = 100,
     arg_required_else_help = true
 )]
@@ -184,6 +188,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(Exit::Good) => ExitCode::SUCCESS,
         Ok(Exit::Attention) => ExitCode::from(ATTENTION),
+        Ok(Exit::Altered) => ExitCode::from(ALTERED),
         Err(e) => {
             eprintln!("docket{}{}", words::t(": ", "："), words::error(&e));
             ExitCode::from(if e.kind() == Kind::Cancelled { 130 } else { 1 })

@@ -192,6 +192,8 @@ pub fn subject(word: &str) -> Cow<'_, str> {
         "clock" => t("clock", "时钟"),
         "catalogue" => t("catalogue", "编目数据库"),
         "daemon" => t("daemon", "采集服务"),
+        "custody key" => t("custody key", "保管密钥"),
+        "checkpoint" => t("checkpoint", "检查点"),
         other => return say(other),
     })
 }
@@ -309,6 +311,7 @@ pub fn detail(name: &str, value: &str) -> String {
         "resolution" => "解除原因",
         "severity" => "级别",
         "card" => "卡路径",
+        "checkpoint" => "检查点",
         "dock" => "采集口",
         "docking" => "接入",
         "duplicates" => "重复",

@@ -33,6 +33,9 @@ pub struct Logged {
     pub endorsed: bool,
     /// Why it replaced the one before it.
     pub reason: Option<String>,
+    /// Entries of the newest checkpoint that the catalogue then had: what the key before it signed beyond
+    /// that is of a history that was given up.
+    pub after: u64,
 }
 
 /// What the old key signs when a new one takes its place.
@@ -41,20 +44,13 @@ fn change(old: &PublicKey, new: &PublicKey) -> String {
 }
 
 /// The details of the entry that names a key.
-pub fn details(
-    new: &PublicKey,
-    old: Option<(&PublicKey, Option<&PrivateKey>)>,
-    reason: Option<&str>,
-) -> Value {
+pub fn details(new: &PublicKey, old: Option<(&PublicKey, Option<&PrivateKey>)>) -> Value {
     let mut details = json!({ "key": new.to_string() });
     if let Some((public, private)) = old {
         details["replaces"] = public.to_string().into();
         if let Some(private) = private {
             details["signature"] = STANDARD.encode(private.signature(change(public, new).as_bytes())).into();
         }
-    }
-    if let Some(reason) = reason {
-        details["reason"] = reason.into();
     }
     details
 }
@@ -66,7 +62,8 @@ pub(super) fn logged(seq: u64, details: &Value, before: Option<&PublicKey>) -> O
         let signature = details["signature"].as_str().and_then(|s| STANDARD.decode(s).ok());
         signature.is_some_and(|s| old.verifies(change(old, &key).as_bytes(), &s))
     });
-    Some(Logged { seq, key, endorsed, reason: details["reason"].as_str().map(str::to_owned) })
+    let reason = details["reason"].as_str().map(str::to_owned);
+    Some(Logged { seq, key, endorsed, reason, after: details["checkpoint"].as_u64().unwrap_or(u64::MAX) })
 }
 
 /// All keys that the log names, in its order.
@@ -110,7 +107,7 @@ fn read(dir: &Dir, name: &str) -> Result<Option<PrivateKey>> {
     file.take(4096).read_to_string(&mut text).map_err(|e| Error::io("read", &path, e))?;
     let key = PrivateKey::parse(&text).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("{} holds no custody key", path.display()))
-            .next("put the key back from where it is kept safe; `docket custody new-key` makes another")
+            .next("put it back from where it is kept safe; `docket custody new-key` makes another")
     })?;
     Ok(Some(key))
 }
@@ -233,13 +230,10 @@ mod tests {
     fn a_change_of_keys_is_borne_out_by_the_old_one_alone() {
         let [old, new, other] = [1, 2, 3].map(|n| PrivateKey::new("docket/x", &[n; 32]));
         let before = old.public();
-        let signed = |by: &PrivateKey| details(&new.public(), Some((&before, Some(by))), Some("moved"));
-        let told = logged(9, &signed(&old), Some(&before)).unwrap();
-        assert_eq!((told.endorsed, told.reason.as_deref()), (true, Some("moved")));
+        let signed = |by: &PrivateKey| details(&new.public(), Some((&before, Some(by))));
+        assert!(logged(9, &signed(&old), Some(&before)).unwrap().endorsed);
         assert!(!logged(9, &signed(&other), Some(&before)).unwrap().endorsed);
-        assert!(
-            !logged(9, &details(&new.public(), Some((&before, None)), None), Some(&before)).unwrap().endorsed
-        );
-        assert!(logged(1, &details(&before, None, None), None).unwrap().endorsed);
+        assert!(!logged(9, &details(&new.public(), Some((&before, None))), Some(&before)).unwrap().endorsed);
+        assert!(logged(1, &details(&before, None), None).unwrap().endorsed);
     }
 }

@@ -6,6 +6,10 @@ pub mod key;
 pub mod log;
 pub mod merkle;
 pub mod note;
+pub mod prove;
 pub mod tiles;
+mod told;
+pub mod verify;
+mod walk;
 
 pub use entry::Entry;

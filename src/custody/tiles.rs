@@ -57,10 +57,16 @@ fn fill_up(db: &Connection, level: u32, next: &mut u64, end: u64, out: &mut Vec<
         if level == 0 {
             return Err(broken(*next + 1, "it is missing"));
         }
-        out.push(subtree(db, level * BITS, *next)?);
+        out.push(tile(db, level, *next)?);
         *next += 1;
     }
     Ok(())
+}
+
+/// The hash of a tile, from the level below it.
+fn tile(db: &Connection, level: u32, place: u64) -> Result<Hash> {
+    let below = hashes(db, level - 1, place * WIDTH, WIDTH)?;
+    reduce(below).ok_or_else(|| broken((place << (BITS * level)) + 1, "it is missing"))
 }
 
 /// Keeps the tiles that are full with `size` entries and not kept yet, a bounded number at a time; true
@@ -79,9 +85,7 @@ pub fn fill(tx: &Connection, size: u64) -> Result<bool> {
         let mut insert =
             tx.prepare_cached("INSERT INTO custody_tile (level, place, hash) VALUES (?1, ?2, ?3)")?;
         for place in have..upto {
-            let tile = reduce(hashes(tx, level - 1, place * WIDTH, WIDTH)?)
-                .ok_or_else(|| broken((place << (BITS * level)) + 1, "it is missing"))?;
-            insert.execute(params![level, place.cast_signed(), tile])?;
+            insert.execute(params![level, place.cast_signed(), tile(tx, level, place)?])?;
         }
         if upto < want {
             return Ok(false);

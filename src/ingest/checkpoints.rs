@@ -1,23 +1,24 @@
 //! The custody key of a station, and checkpoints signed with it and handed to their keepers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
 use super::station::Station;
 use crate::access::{self, About, Deed, Person};
-use crate::archive::volume::State;
+use crate::archive::volume::{Look, State};
 use crate::archive::witness::Place;
 use crate::base::config::Config;
 use crate::base::durable_fs::Dir;
 use crate::base::text::show;
 use crate::base::{Error, Kind, Result};
-use crate::catalog::dockings::By;
-use crate::catalog::{Catalog, Connection};
+use crate::catalog::dockings::{self, By};
+use crate::catalog::{Catalog, Connection, volumes};
 use crate::custody::checkpoint::{self, Checkpoint, Kept};
 use crate::custody::key::{self, OBJECT};
 use crate::custody::note::{PublicKey, Signed};
+use crate::custody::verify::Held;
 use crate::custody::{log, tiles};
 
 /// Gives a station its key where it has none: the file first, then the entry that names it. Returns the
@@ -45,7 +46,7 @@ pub fn ensure_key(catalog: &Catalog, data: &Path, station: &str, by: &By) -> Res
     }
     let (entry, told) = (by.clone(), public.clone());
     catalog.write(move |tx| {
-        let entry = entry.entry("custody.key", OBJECT.into(), key::details(&told, None, None));
+        let entry = entry.entry("custody.key", OBJECT.into(), key::details(&told, None));
         log::append(tx, &entry).map(drop)
     })?;
     Ok(Some(public))
@@ -73,7 +74,9 @@ pub fn new_key(
     catalog.write(move |tx| {
         let named = key::current(tx)?.map(|k| k.key);
         let signer = old.as_ref().filter(|old| named.as_ref() == Some(&old.public()));
-        let details = key::details(&told, named.as_ref().map(|n| (n, signer)), Some(&reason));
+        let mut details = key::details(&told, named.as_ref().map(|n| (n, signer)));
+        details["reason"] = reason.into();
+        details["checkpoint"] = checkpoint::newest(tx)?.map_or(0, |k| k.size).into();
         log::append(tx, &by.entry("custody.key", OBJECT.into(), details)).map(drop)
     })?;
     key::replace(data, &next)?;
@@ -210,6 +213,30 @@ fn look_at(station: &Station, name: &str, place: &Place<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The checkpoints that lie outside the catalogue, and why a place could not be looked at. Looks without
+/// the volumes' locks, beside a running daemon.
+pub fn held(config: &Config, db: &Connection) -> Result<(Vec<Held>, Vec<Error>)> {
+    let (mut found, mut absent) = (Vec::new(), Vec::new());
+    let mut take = |place: &str, notes: Result<Vec<(PathBuf, Vec<u8>)>>| match notes {
+        Ok(notes) => found.extend(notes.into_iter().map(|(path, note)| Held {
+            place: place.to_owned(),
+            path: show(path.as_os_str()),
+            note,
+        })),
+        Err(e) => absent.push(e),
+    };
+    for volume in &config.volumes {
+        let expected = volumes::id_of(db, &volume.name)?;
+        let look = Look::open(volume, expected.as_deref());
+        take(&format!("volume {}", volume.name), look.and_then(|l| Place::on_volume(&l.dir).notes(None)));
+    }
+    if let (Some(path), Some(station)) = (&config.custody.witness, dockings::known_station(db)?) {
+        let notes = Dir::open(path).and_then(|dir| Place::in_witness(&dir, &station).notes(None));
+        take(&format!("witness {}", show(path.as_os_str())), notes);
+    }
+    Ok((found, absent))
 }
 
 fn sizes(db: &Connection) -> Result<BTreeSet<u64>> {
