@@ -211,8 +211,8 @@ impl Figures {
         let ages = facts.outbox.iter().filter_map(|o| {
             Some((vec![("channel", o.channel.as_str())], seconds((self.now - o.oldest?).max(0))))
         });
-        let help = Help("Age of the oldest message that waits to be delivered.");
-        page.gauges("outbox_oldest_waiting_age_seconds", help, &ages.collect())
+        let help = Help("Age of the oldest message that should have been delivered and is not.");
+        page.gauges("outbox_oldest_due_age_seconds", help, &ages.collect())
     }
 
     fn custody(&self, page: &mut Page<'_>) -> std::fmt::Result {

@@ -79,7 +79,8 @@ pub struct Outbox {
     pub waiting: u64,
     /// Messages that were given up.
     pub dead: u64,
-    /// When the oldest of those that wait was written, milliseconds.
+    /// When the oldest of those that should have been delivered was written, milliseconds. What waits for a
+    /// daily message or the end of quiet hours is not among them.
     pub oldest: Option<i64>,
 }
 
@@ -160,7 +161,7 @@ pub fn facts(db: &Connection, now: i64, soon_recording: i64, soon_case: i64) -> 
              GROUP BY kind, severity, state",
             |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, count(r, 3)?)),
         )?,
-        outbox: outbox(&tx)?,
+        outbox: outbox(&tx, now)?,
         entries: one(&tx, "SELECT coalesce(max(seq), 0) FROM custody")?,
         checkpoint: rows(&tx, "SELECT size, at FROM checkpoint ORDER BY size DESC LIMIT 1", |r| {
             Ok((count(r, 0)?, r.get(1)?))
@@ -205,12 +206,15 @@ fn deadlines(db: &Connection, kind: &'static str, now: i64, soon: i64) -> Result
     })?)
 }
 
-fn outbox(db: &Connection) -> Result<Vec<Outbox>> {
-    let waiting =
-        "SELECT channel, count(*), min(created_at) FROM outbox WHERE state = 'waiting' GROUP BY channel";
-    let mut found = rows(db, waiting, |r| {
-        Ok(Outbox { channel: r.get(0)?, waiting: count(r, 1)?, dead: 0, oldest: r.get(2)? })
-    })?;
+fn outbox(db: &Connection, now: i64) -> Result<Vec<Outbox>> {
+    let waiting = "SELECT channel, count(*), min(created_at) FILTER (WHERE attempts > 0 OR next_at <= ?1)
+         FROM outbox WHERE state = 'waiting' GROUP BY channel";
+    let mut found = db
+        .prepare_cached(waiting)?
+        .query_map([now], |r| {
+            Ok(Outbox { channel: r.get(0)?, waiting: count(r, 1)?, dead: 0, oldest: r.get(2)? })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
     let dead = "SELECT channel, count(*) FROM outbox WHERE state = 'dead' GROUP BY channel";
     for (channel, dead) in rows(db, dead, |r| Ok((r.get::<_, String>(0)?, count(r, 1)?)))? {
         match found.iter_mut().find(|o| o.channel == channel) {
@@ -310,25 +314,41 @@ mod tests {
     #[test]
     fn messages_are_told_by_channel() {
         let (_dir, catalog) = catalog();
-        let rows = [("mail", "waiting", 7), ("mail", "waiting", 5), ("hook", "dead", 1), ("hook", "sent", 1)];
+        // Channel, state, written at, tried, next try: now is 1000.
+        let rows = [
+            ("mail", "waiting", 3, 0, 2000),
+            ("mail", "waiting", 7, 0, 999),
+            ("mail", "waiting", 5, 1, 2000),
+            ("hook", "dead", 1, 9, 0),
+            ("hook", "sent", 1, 1, 0),
+            ("quiet", "waiting", 1, 0, 2000),
+        ];
         catalog
             .write(move |tx| {
-                for (i, (channel, state, at)) in rows.iter().enumerate() {
+                tx.execute(
+                    "INSERT INTO alert (id, kind, subject, severity, state, message, opened_at, updated_at)
+                     VALUES (1, 'k', 's', 'warning', 'open', '', 0, 0)",
+                    [],
+                )?;
+                for (i, (channel, state, at, attempts, next)) in rows.iter().enumerate() {
+                    let done = (*state != "waiting").then_some(1);
                     tx.execute(
-                        "INSERT INTO outbox (key, channel, event, state, created_at, next_at)
-                         VALUES (?1, ?2, '{}', ?3, ?4, 0)",
-                        params![i.to_string(), channel, state, at],
+                        "INSERT INTO outbox (key, channel, alert, event, state, message, attempts, created_at, next_at, done_at)
+                         VALUES (?1, ?2, 1, 'opened', ?3, 'm', ?4, ?5, ?6, ?7)",
+                        params![i.to_string(), channel, state, attempts, at, next, done],
                     )?;
                 }
                 Ok(())
             })
             .unwrap();
-        let found = catalog.read(|db| facts(db, 1000, 0, 0)).unwrap().outbox;
+        let facts = catalog.read(|db| facts(db, 1000, 0, 0)).unwrap();
         let expected = [
-            Outbox { channel: "mail".into(), waiting: 2, dead: 0, oldest: Some(5) },
+            Outbox { channel: "mail".into(), waiting: 3, dead: 0, oldest: Some(5) },
+            Outbox { channel: "quiet".into(), waiting: 1, dead: 0, oldest: None },
             Outbox { channel: "hook".into(), waiting: 0, dead: 1, oldest: None },
         ];
-        assert_eq!(found, expected);
+        assert_eq!(facts.outbox, expected);
+        assert_eq!(facts.alerts, [("k".into(), "warning".into(), "open".into(), 1)]);
     }
 
     /// What grows with the years is read through an index of what is open, or not at all.

@@ -1,13 +1,16 @@
 //! The custody log: a checkpoint, a proof, and the verification of everything.
 
 use chrono::{DateTime, Utc};
+use docket::access::Person;
+use docket::base::Cancel;
 use docket::catalog::{Connection, look};
 use docket::custody::entry::Entry;
-use docket::custody::{checkpoint, key, log, merkle, tiles};
+use docket::custody::verify::{Against, verify};
+use docket::custody::{checkpoint, key, log, prove, tiles};
 use rusqlite::OpenFlags;
 
 use super::Table;
-use super::make::{Made, TODAY};
+use super::make::{Made, TODAY, row};
 use super::names::Dice;
 
 /// Entries between two checkpoints, by default.
@@ -64,15 +67,24 @@ pub fn ask(table: &mut Table, made: &Made) {
     table.many("custody: a checkpoint after 10,000 entries", "100 ms", times);
     drop(db);
     let db = look(&made.data.join("catalog.sqlite")).expect("the catalogue");
-    let (size, _) = log::head(&db).expect("the log's head");
+    let who = Person::administrator("command:bench".into());
     let mut dice = Dice::new(7);
-    table.ask("custody: an inclusion proof", "10 ms", |_| {
-        let index = dice.below(size);
-        let proof = merkle::inclusion(&mut |level, place| tiles::subtree(&db, level, place), index, size);
-        assert!(!proof.expect("a proof").is_empty());
+    let recordings: Vec<String> = (0..=super::TIMES)
+        .map(|_| {
+            let sql = "SELECT id FROM recording WHERE rowid = ?1";
+            db.query_row(sql, [row(dice.below(made.size.recordings) + 1)], |r| r.get(0)).expect("a recording")
+        })
+        .collect();
+    table.ask("custody: proof that a recording's entry is in the log", "10 ms", |i| {
+        let seq = prove::entry_of(&db, &recordings[i as usize]).expect("an entry");
+        let kept = prove::covering(&db, seq).expect("a look").expect("a checkpoint");
+        prove::prove(&db, &who, seq, &kept).expect("a proof");
     });
     let begun = std::time::Instant::now();
-    let (entries, _) = log::verify(&db).expect("an unbroken log");
-    let rate = entries as f64 / begun.elapsed().as_secs_f64();
-    table.put("custody: full verification", "200,000 entries/s", format!("{rate:.0}/s"));
+    let report = verify(&db, &who, Against::default(), &Cancel::new()).expect("a report");
+    let took = begun.elapsed();
+    assert!(report.good && report.recordings == made.size.recordings, "{:?}", report.findings);
+    let rate = report.entries as f64 / took.as_secs_f64() / 1000.0;
+    let cell = format!("{rate:.0} thousand/s ({})", super::shown(took));
+    table.put("custody: entries verified, with tree, checkpoints and recordings", "200 thousand/s", cell);
 }
