@@ -50,6 +50,11 @@ deny:
 		then cargo-deny --log-level error check licenses bans sources; \
 		else echo "cargo-deny is not to be had here; licences were not checked"; fi
 
+# A real mail server for the tests of mail.
+target/aiosmtpd:
+	@python3 -m venv $@ && $@/bin/pip install --quiet aiosmtpd || \
+		{ rm -rf $@; echo "aiosmtpd is not to be had here; the tests of mail are left out"; }
+
 system:
 	@pkg-config --exists libavcodec libavformat libavfilter libswscale libswresample 2>/dev/null && \
 		command -v cc >/dev/null && ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || \

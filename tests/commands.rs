@@ -305,9 +305,14 @@ fn a_backup_is_a_whole_catalogue() {
     let (station, _) = archived();
     let (file, before) = (station.dir.path().join("backup.sqlite"), recordings(&station));
     let ask = ["backup", file.to_str().unwrap(), "--json"];
+    let head = station.json(&["custody", "verify", "--json"])["head"].clone();
     let told = station.json(&ask);
     assert_eq!(told["recordings"], 4);
-    assert_eq!(told["head"], station.json(&["custody", "verify", "--json"])["head"]);
+    assert_eq!(told["head"], head);
+    // That it was made stands in the log of the station, after what the copy has.
+    let last = station.json(&["custody", "show", "--last", "1", "--json"]);
+    assert_eq!(last[0]["entry"]["action"], "station.backed-up");
+    assert_eq!(last[0]["entry"]["details"]["head"], head);
     expect_exit(&station.run(&ask), 1, &["exists", "next:"]);
     for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
         let _ = std::fs::remove_file(station.data().join(name));

@@ -6,6 +6,7 @@ pub mod crash;
 pub mod daemon;
 pub mod disks;
 pub mod office;
+pub mod post;
 pub mod seen;
 pub mod tools;
 

@@ -52,7 +52,6 @@ pub async fn send(
     }
     let answer = request.body(body).send().await.map_err(|e| failed(hook, e))?;
     let status = answer.status();
-    let said = read(answer).await;
     if status.is_redirection() {
         return Err(Failure::surely(
             Error::new(
@@ -70,6 +69,10 @@ pub async fn send(
         let perhaps = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
         return Err(Failure { error, perhaps });
     }
+    if hook.format == Format::Docket {
+        return Ok(());
+    }
+    let said = read(answer).await.map_err(|e| failed(hook, e))?;
     match robots::refusal(hook.format, &said) {
         None => Ok(()),
         Some(what) => Err(Failure::surely(
@@ -124,16 +127,16 @@ fn failed(hook: &Webhook, e: reqwest::Error) -> Failure {
 }
 
 /// What the receiver answered, as far as anybody reads it.
-async fn read(mut answer: reqwest::Response) -> Vec<u8> {
+async fn read(mut answer: reqwest::Response) -> reqwest::Result<Vec<u8>> {
     let mut out = Vec::new();
-    while let Ok(Some(part)) = answer.chunk().await {
+    while let Some(part) = answer.chunk().await? {
         out.extend_from_slice(&part);
         if out.len() > ANSWER {
             out.truncate(ANSWER);
             break;
         }
     }
-    out
+    Ok(out)
 }
 
 /// A key as the value of a header: visible ASCII.
