@@ -20,7 +20,7 @@ use crate::base::clock::{from_ms, rfc3339, to_ms};
 use crate::base::config::{self, Config};
 use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::dockings::By;
-use crate::catalog::{Catalog, Connection, ledger, officers};
+use crate::catalog::{Catalog, Connection, feed, ledger, officers};
 use crate::custody::log;
 
 const READER: &str = "deadlines";
@@ -164,8 +164,8 @@ impl Rules {
 
     /// Works through a batch of custody entries; returns the last of them, and whether there may be more.
     fn read_on(&self, tx: &Connection, by: &By) -> Result<(u64, bool)> {
-        let from = deadlines::read_up_to(tx, READER)?;
-        let (last, objects) = deadlines::touched(tx, from, BATCH)?;
+        let from = feed::read_up_to(tx, READER)?;
+        let (last, objects) = feed::touched(tx, from, BATCH)?;
         if last == from {
             return Ok((last.unsigned_abs(), false));
         }
@@ -177,7 +177,7 @@ impl Rules {
         for subject in &subjects {
             self.evaluate(tx, by, subject, &stands)?;
         }
-        deadlines::set_read_up_to(tx, READER, last)?;
+        feed::set_read_up_to(tx, READER, last)?;
         Ok((last.unsigned_abs(), true))
     }
 
