@@ -85,6 +85,31 @@ fn a_rule_links_by_itself_only_where_the_settings_let_it_and_nothing_is_in_doubt
 }
 
 #[test]
+fn a_new_recording_is_linked_once_its_length_is_known() {
+    let office = Office::new();
+    office.open(NUMBER, "甲");
+    let window = ["--from", "2026-11-20 09:00", "--to", "2026-11-20 11:00"];
+    office.ok("HN001", &[&["cases", "step", "12号", "site-inspection"], &window[..]].concat());
+    let catalog = docket::catalog::Catalog::open(&office.station.data().join("catalog.sqlite")).unwrap();
+    let at = "2026-11-24T08:00:00Z".parse().unwrap();
+    let link = |n| {
+        let id = office.recording(n);
+        catalog.write(move |tx| docket::cases::suggest::link_certain(tx, at, &id)).unwrap()
+    };
+    assert_eq!(link(2), None, "it was made after the step");
+    office
+        .write()
+        .execute("UPDATE recording SET probed = NULL WHERE id = ?1", [office.recording(1)])
+        .unwrap();
+    assert_eq!(link(1), None, "where it ends is not known");
+    assert_eq!(link(0), Some(1));
+    assert_eq!(link(0), None, "it is linked already");
+    office.ok("HN001", &["cases", "unlink", "1", "--why", "与本案无关"]);
+    assert_eq!(link(0), None, "a person has taken it off");
+    check_custody(&office.station.db());
+}
+
+#[test]
 fn cases_and_recordings_are_found() {
     let office = Office::new();
     office.open(NUMBER, "张家村非法占用耕地");

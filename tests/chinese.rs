@@ -26,7 +26,7 @@ const NOT_SHOWN: [&str; 14] = [
 ];
 
 /// Texts with blanks that are no messages: SQL without a verb in front, file contents, screen forms.
-const NO_MESSAGES: [&str; 17] = [
+const NO_MESSAGES: [&str; 20] = [
     "{} via {}",
     "cannot {} {}: {}",
     "c.state = 'owed'",
@@ -34,6 +34,9 @@ const NO_MESSAGES: [&str; 17] = [
     "{} status",
     "{} recordings {}",
     "{} verify --all",
+    "{} deadlines",
+    "{} alerts list --all",
+    "{} custody verify",
     "{} fsck --depth bytes",
     "{} demo",
     "{} of {}",

@@ -12,7 +12,7 @@ use crate::base::clock::{from_ms, rfc3339, to_ms};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
-use crate::catalog::{Connection, officers, steps};
+use crate::catalog::{Connection, officers, steps, units};
 use crate::custody::log;
 
 /// A number longer than this (bytes) is none.
@@ -133,10 +133,13 @@ pub fn open(tx: &Connection, who: &Person, at: DateTime<Utc>, lists: &Checklists
         ));
     }
     let unit = match (&new.unit, who.unit) {
-        (Some(code), _) => match cases::unit_of(tx, code)? {
-            (_, true) => return Err(Error::new(Kind::Invalid, format!("the unit `{code}` is closed"))),
-            (id, false) => id,
-        },
+        (Some(code), _) => {
+            let unit = units::find(tx, code)?;
+            if unit.closed {
+                return Err(Error::new(Kind::Invalid, format!("the unit `{code}` is closed")));
+            }
+            unit.id
+        }
         (None, Some(own)) => own,
         (None, None) => {
             return Err(
@@ -180,7 +183,7 @@ pub fn open(tx: &Connection, who: &Person, at: DateTime<Utc>, lists: &Checklists
             badges.push(o.badge.clone());
         }
     }
-    let (unit, ..) = cases::unit(tx, unit)?;
+    let unit = units::code_of(tx, Some(unit))?;
     let details = json!({ "kind": case.kind, "checklist": case.checklist, "title": case.title, "parties": case.parties,
         "address": case.address, "unit": unit, "officers": badges, "classification": case.classification,
         "case_days": case.case_days, "opened_at": rfc3339(opened) });

@@ -18,6 +18,7 @@ use crate::catalog::Connection;
 use crate::catalog::candidates::{self, Candidate, Glimpse};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
+use crate::catalog::ledger;
 use crate::catalog::links::{self, Link};
 use crate::catalog::recordings::{self, Recording};
 use crate::catalog::steps::{self, Step};
@@ -178,7 +179,7 @@ impl Holders {
         if let Some(known) = self.0.get(&key) {
             return Ok(*known);
         }
-        let holder = links::holder_at(db, &c.recorder, c.taken_at)?;
+        let holder = ledger::holder_at(db, &c.recorder, c.taken_at)?;
         self.0.insert(key, holder);
         Ok(holder)
     }

@@ -141,7 +141,7 @@ pub fn taken_between(
 pub fn held_by(db: &Connection, officer: i64, from: i64, to: i64) -> Result<Vec<Hold>> {
     let mut query = db.prepare_cached(
         "SELECT recorder, officer, max(issued_at, ?2), min(coalesce(returned_at, ?3), ?3) FROM issue
-         WHERE officer = ?1 AND issued_at <= ?3 AND (returned_at IS NULL OR returned_at > ?2)
+         WHERE officer = ?1 AND void = 0 AND issued_at <= ?3 AND (returned_at IS NULL OR returned_at > ?2)
          UNION ALL SELECT id, officer, ?2, ?3 FROM recorder_entry WHERE officer = ?1",
     )?;
     let hold = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?));

@@ -247,31 +247,3 @@ pub fn about(db: &Connection, c: &Case) -> Result<About> {
     let officers = officers(db, c.id)?.into_iter().map(|(id, ..)| id).collect();
     Ok(About { unit: Some(c.unit), officers })
 }
-
-/// The unit of a code: number in the register, whether it is closed.
-///
-/// # Errors
-/// [`Kind::NotFound`].
-pub fn unit_of(db: &Connection, code: &str) -> Result<(i64, bool)> {
-    db.prepare_cached("SELECT id, closed FROM unit WHERE code = ?1")?
-        .query_row([code], |r| Ok((r.get(0)?, r.get(1)?)))
-        .optional()?
-        .ok_or_else(|| {
-            Error::new(Kind::NotFound, format!("no unit has the code `{code}`"))
-                .next("`docket units list` shows the units there are")
-        })
-}
-
-/// Code and name of a unit, and the limit in days that it or the nearest unit above it sets.
-pub fn unit(db: &Connection, id: i64) -> Result<(String, String, Option<u32>)> {
-    Ok(db
-        .prepare_cached(
-            "WITH RECURSIVE up (id, days, level) AS (
-               SELECT id, case_days, 0 FROM unit WHERE id = ?1
-               UNION ALL SELECT u.id, u.case_days, level + 1 FROM up JOIN unit u
-                 ON u.id = (SELECT parent FROM unit WHERE id = up.id) WHERE level < 32)
-             SELECT code, name, (SELECT days FROM up WHERE days IS NOT NULL ORDER BY level LIMIT 1)
-             FROM unit WHERE id = ?1",
-        )?
-        .query_row([id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?)
-}

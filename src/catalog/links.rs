@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::recordings;
+use super::{ledger, recordings};
 use crate::access::About;
 use crate::base::{Error, Kind, Result};
 
@@ -147,25 +147,6 @@ pub fn set_classification(tx: &Connection, recording: &str, word: &str) -> Resul
     Ok(())
 }
 
-/// Who held a recorder at a time (milliseconds) by the ledger, else whom the register assigns it to.
-pub fn holder_at(db: &Connection, recorder: &str, at: i64) -> Result<Option<i64>> {
-    let by_ledger = db
-        .prepare_cached(
-            "SELECT officer FROM issue WHERE recorder = ?1 AND issued_at <= ?2
-               AND (returned_at IS NULL OR returned_at > ?2) ORDER BY issued_at DESC LIMIT 1",
-        )?
-        .query_row(params![recorder, at], |r| r.get(0))
-        .optional()?;
-    if by_ledger.is_some() {
-        return Ok(by_ledger);
-    }
-    Ok(db
-        .prepare_cached("SELECT officer FROM recorder_entry WHERE id = ?1")?
-        .query_row([recorder], |r| r.get(0))
-        .optional()?
-        .flatten())
-}
-
 /// What the table of rights asks about a recording: who held the recorder, their unit (else the recorder's),
 /// and the officers on the cases it is linked to.
 pub fn about(db: &Connection, r: &recordings::Recording) -> Result<About> {
@@ -176,7 +157,7 @@ pub fn about(db: &Connection, r: &recordings::Recording) -> Result<About> {
         .flatten();
     let holder = match noted {
         Some(officer) => Some(officer),
-        None => holder_at(db, &r.recorder, r.taken_at)?,
+        None => ledger::holder_at(db, &r.recorder, r.taken_at)?,
     };
     let unit: Option<i64> = db
         .prepare_cached(

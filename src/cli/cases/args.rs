@@ -1,21 +1,15 @@
 //! Times and clips as people write them.
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Utc};
 
-/// `2026-11-24 08:30`, `2026-11-24` (its beginning), or with a zone `2026-11-24T08:30:00+08:00`. Without a
-/// zone it is the station's.
+use crate::base::clock::from_ms;
+use crate::base::when;
+
+/// A time as everywhere, or a day: its beginning, station time.
 pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"];
-    let local = forms
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .or_else(|| text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN)));
-    local
-        .and_then(|local| Local.from_local_datetime(&local).earliest())
-        .map(|time| time.to_utc())
+    when::parse(text)
+        .or_else(|| when::parse(&format!("{} 00:00", text.trim())))
+        .map(from_ms)
         .ok_or_else(|| "a time is written like 2026-11-24 08:30".to_owned())
 }
 
@@ -50,6 +44,7 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::{Local, TimeZone};
     use proptest::prelude::*;
 
     #[test]
@@ -72,6 +67,8 @@ mod tests {
     fn times() {
         let utc = time("2026-11-24T08:30:00+08:00").unwrap();
         assert_eq!(utc.to_rfc3339(), "2026-11-24T00:30:00+00:00");
+        let day = Local.with_ymd_and_hms(2026, 11, 24, 0, 0, 0).unwrap().to_utc();
+        assert_eq!(time("2026-11-24"), Ok(day));
         let local = Local.with_ymd_and_hms(2026, 11, 24, 8, 30, 0).unwrap().to_utc();
         for text in ["2026-11-24 08:30", "2026-11-24T08:30", "2026-11-24 08:30:00"] {
             assert_eq!(time(text), Ok(local), "{text}");

@@ -1,25 +1,28 @@
 //! `docket cases list` and `show`.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::base::Result;
 use crate::base::clock::{from_ms, rfc3339};
 use crate::base::config::Config;
 use crate::base::text::show as shown;
+use crate::base::{Error, Result};
 use crate::cases::checklist::Checklists;
 use crate::cases::holes::{self, Hole};
 use crate::cases::search::{Query, find_cases, recording_json};
 use crate::cases::{case, link::clock};
 use crate::catalog::Connection;
 use crate::catalog::cases::{self, Case};
+use crate::catalog::deadlines;
 use crate::catalog::exemptions::{self, Exemption};
 use crate::catalog::links::{self, Link};
 use crate::catalog::recordings::{self, Recording};
 use crate::catalog::steps::{self, Standing, Step};
+use crate::catalog::units;
 use crate::cli::recordings::duration;
 use crate::cli::words::{self, t};
 use crate::cli::{Exit, StationArgs, look_into, output};
+use crate::deadline::rule;
 
 /// List cases, the newest first
 #[derive(clap::Args)]
@@ -61,10 +64,15 @@ struct Due {
 }
 
 fn due(db: &Connection, config: &Config, c: &Case) -> Result<Due> {
-    let (.., of_unit) = cases::unit(db, c.unit)?;
-    let days = c.case_days.or(of_unit).unwrap_or(config.deadlines.case_days);
-    let at = c.act_ended_at.and_then(|ms| from_ms(ms).checked_add_days(Days::new(days.into())));
+    let of_unit = || Ok::<_, Error>(deadlines::limits(db, c.unit)?.1.unwrap_or(config.deadlines.case_days));
+    let days = c.case_days.map_or_else(of_unit, Ok)?;
+    let at = c.act_ended_at.map(|ms| rule::case_by(from_ms(ms), days).latest);
     Ok(Due { days, at })
+}
+
+/// Code and name of the unit that handles a case.
+fn unit(db: &Connection, c: &Case) -> Result<(String, String)> {
+    Ok(units::get(db, c.unit)?.map(|u| (u.code, u.name)).unwrap_or_default())
 }
 
 fn state(c: &Case) -> &'static str {
@@ -85,7 +93,7 @@ fn state_words(c: &Case) -> &'static str {
 
 /// A case as JSON, without its steps.
 pub fn value(db: &Connection, config: &Config, c: &Case) -> Result<Value> {
-    let (code, name, _) = cases::unit(db, c.unit)?;
+    let (code, name) = unit(db, c)?;
     let due = due(db, config, c)?;
     let officers: Vec<Value> = cases::officers(db, c.id)?
         .into_iter()
@@ -214,12 +222,16 @@ pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
         output::json(&all)?;
         return Ok(Exit::Good);
     }
-    head(&db, &config, &case)?;
+    print(&db, &config, &case, &details)
+}
+
+fn print(db: &Connection, config: &Config, case: &Case, details: &[Detail]) -> Result<Exit> {
+    head(db, config, case)?;
     output::line("")?;
-    steps_table(&details)?;
-    links_table(&details)?;
-    exemptions_table(&details)?;
-    let holes = holes::holes(&db, &case)?;
+    steps_table(details)?;
+    links_table(details)?;
+    exemptions_table(details)?;
+    let holes = holes::holes(db, case)?;
     if case.closed_at.is_none() {
         output::line("")?;
         match holes.len() {
@@ -233,9 +245,15 @@ pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
+/// Prints a case as `docket cases show` does.
+pub fn print_case(db: &Connection, config: &Config, number: &str) -> Result<()> {
+    let case = cases::find(db, number)?;
+    print(db, config, &case, &details(db, &case)?).map(drop)
+}
+
 fn head(db: &Connection, config: &Config, c: &Case) -> Result<()> {
     const WIDTH: usize = 16;
-    let (code, unit, _) = cases::unit(db, c.unit)?;
+    let (code, unit) = unit(db, c)?;
     let officers: Vec<String> =
         cases::officers(db, c.id)?.into_iter().map(|(_, badge, name)| words::noted(&name, &badge)).collect();
     let due = due(db, config, c)?;
