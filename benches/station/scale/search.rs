@@ -33,7 +33,8 @@ impl Asker<'_> {
         query.query_row([id], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?])).expect("a case")
     }
 
-    /// So many neighbouring characters of something that stands in a case.
+    /// So many neighbouring Chinese characters of something that stands in a case; numbers are found by whole
+    /// words.
     fn part(&mut self, length: usize) -> String {
         loop {
             let which = usize::try_from(self.dice.below(3) + 1).expect("an index");
@@ -41,7 +42,10 @@ impl Asker<'_> {
             if text.len() >= length {
                 let from = self.dice.below((text.len() - length + 1) as u64);
                 let from = usize::try_from(from).expect("an index");
-                return text[from..from + length].iter().collect();
+                let part = &text[from..from + length];
+                if part.iter().all(|c| *c > '\u{2e80}') {
+                    return part.iter().collect();
+                }
             }
         }
     }
