@@ -3,6 +3,8 @@
 pub mod clocks;
 pub mod control;
 pub mod docks;
+pub mod figures;
+pub mod metrics;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::ingest::replicate::pay_owed;
 use crate::ingest::station::{Settings, Station};
 use control::Control;
 use docks::Docks;
+use metrics::Metrics;
 
 /// How often the daemon looks at its settings file, its volumes and its watchdog.
 const TICK: Duration = Duration::from_secs(2);
@@ -74,6 +77,9 @@ pub fn run(source: &Source) -> Result<()> {
     let served = runtime.block_on(async {
         let control = Control::listen(&data)?;
         tokio::spawn(control.serve(Arc::clone(&station), Arc::clone(&docks), cancel.clone()));
+        if let Some(listen) = station.settings().config.metrics.listen {
+            tokio::spawn(Metrics::new(Arc::clone(&station), Arc::clone(&docks)).serve(listen));
+        }
         serve(source, &station, &docks, &log).await
     });
 
@@ -207,6 +213,10 @@ fn needs_restart(now: &Config, new: &mut Config) -> Vec<String> {
     if new.data != now.data {
         new.data.clone_from(&now.data);
         names.push("station.data".to_owned());
+    }
+    if new.metrics != now.metrics {
+        new.metrics.clone_from(&now.metrics);
+        names.push("metrics.listen".to_owned());
     }
     for volume in &mut new.volumes {
         if let Some(old) = now.volumes.iter().find(|v| v.name == volume.name && *v != volume) {

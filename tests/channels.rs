@@ -91,6 +91,27 @@ fn what_may_have_arrived_is_sent_again_under_its_key_and_what_is_new_follows() {
 }
 
 #[test]
+fn news_uses_up_no_tries_of_what_failed_and_success_hurries_it() {
+    // 401 is a plain no: what was refused may go out with other things later.
+    let http = Http::new(vec![Answer::status(401), Answer::status(401), Answer::status(200)]);
+    let station = Station::with_config(&settings(&hook("hook", &http.url("/"), "")));
+    let mut post = Post::open(&station);
+    post.run();
+    let first = post.raise(&trouble("a"), 0);
+    post.letter(first, "hook", "a try", |l| l.attempts == 1 && l.message.is_none());
+    let second = post.raise(&trouble("b"), 0);
+    post.letter(second, "hook", "a try", |l| l.attempts == 1);
+    let third = post.raise(&trouble("c"), 0);
+    for (id, attempts) in [(third, 1), (first, 2), (second, 2)] {
+        let sent = post.letter(id, "hook", "sent", |l| l.state == "sent");
+        assert_eq!(sent.attempts, attempts);
+    }
+    let got = http.got();
+    let told: Vec<_> = got.iter().map(|r| r.json()["alerts"].as_array().unwrap().len()).collect();
+    assert_eq!(told, [1, 1, 1, 2], "the two that failed come in one message");
+}
+
+#[test]
 fn a_receiver_that_hangs_holds_up_no_other() {
     let (slow, quick) = (Http::new(vec![Answer::Hang]), Http::new(vec![Answer::status(200)]));
     let channels = hook("slow", &slow.url("/"), "") + &hook("quick", &quick.url("/"), "");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use docket::base::zh;
 
 /// What stands in front of a text that only programmers, logs or SQLite read.
-const NOT_SHOWN: [&str; 12] = [
+const NOT_SHOWN: [&str; 14] = [
     "tracing::trace!(",
     "tracing::debug!(",
     "tracing::info!(",
@@ -21,10 +21,12 @@ const NOT_SHOWN: [&str; 12] = [
     "query_row(",
     "reason =",
     "failpoint::hit(",
+    "Help(",
+    "HeaderValue::from_static(",
 ];
 
 /// Texts with blanks that are no messages: SQL without a verb in front, file contents, screen forms.
-const NO_MESSAGES: [&str; 17] = [
+const NO_MESSAGES: [&str; 20] = [
     "{} via {}",
     "cannot {} {}: {}",
     "c.state = 'owed'",
@@ -32,6 +34,9 @@ const NO_MESSAGES: [&str; 17] = [
     "{} status",
     "{} recordings {}",
     "{} verify --all",
+    "{} deadlines",
+    "{} alerts list --all",
+    "{} custody verify",
     "{} fsck --depth bytes",
     "{} demo",
     "{} of {}",

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::daemon::{Daemon, dock, wait_for_docking};
 use common::tools::{expect_exit, json_of, texts};
 use common::{Station, check_custody, content, put};
 use serde_json::{Value, json};
@@ -219,6 +220,20 @@ fn texts_of(log: &Value) -> Vec<String> {
 }
 
 #[test]
+fn the_ledger_is_kept_beside_a_running_daemon() {
+    let station = staffed();
+    let daemon = Daemon::start(&station);
+    station.ok(&["ledger", "issue", "R1", "--officer", "1001", "--purpose", "检查"]);
+    let card = station.card("R1");
+    put(card.join("a.mp4"), &content(1, 5000));
+    dock(&station, &card);
+    wait_for_docking(&station, "R1", "safe");
+    assert_eq!(list(&station, "ledger")[0]["docking"], 1);
+    daemon.stop();
+    check_custody(&station.db());
+}
+
+#[test]
 fn a_ledger_that_cannot_take_it_stops_no_docking() {
     let station = staffed();
     let card = station.card("R1");
@@ -320,6 +335,13 @@ fn units_come_in_any_order_and_in_no_circle() {
     assert_eq!(list(&station, "units")[2]["parent"], "B");
     let path = file(&station, "circle.csv", "code,name,parent\nA,甲,C\n");
     expect_exit(&station.run(&["units", "import", &path]), 1, &["line 2: unit A would stand above itself"]);
+    let path = file(&station, "round.csv", "code,name,parent\nE,e,F\nF,f,G\nG,g,F\nH,h,H\n");
+    let out = station.run(&["units", "import", &path]);
+    expect_exit(
+        &out,
+        1,
+        &["3: unit F would", "4: unit G would", "5: unit H would", "line 2: no unit has the code `F`"],
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `make bench`: docket against the limits of the disk and against the tools a careful person would
 //! use instead. Every comparison is made in turn in one run, from cold caches; ratios are what counts.
 //!
-//! Arguments choose sections (`full throttled eight small start`; all without any); BENCH_MIB is the size of
+//! Arguments choose sections (`full throttled eight small start scale`; all without any); BENCH_MIB is the size of
 //! the card and BENCH_ROUNDS how often everything is measured. Needs root.
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -9,6 +9,7 @@ mod card;
 mod lab;
 mod peers;
 mod report;
+mod scale;
 mod station;
 
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ fn main() {
     let (mib, rounds) = (setting("BENCH_MIB", 4096), setting("BENCH_ROUNDS", 3));
     let mut report = Report::default();
     report.say(&machine());
-    let mut lab = Lab::new();
     if wants("full") || wants("throttled") {
+        let mut lab = Lab::new();
         let (card, archive) = (lab.dir.join("card"), lab.dir.join("archive"));
         lab.disk("card", mib + mib / 8 + 64, &card);
         lab.disk("archive", 2 * mib + 256, &archive);
@@ -61,7 +62,6 @@ fn main() {
             );
         }
     }
-    drop(lab);
     if wants("eight") {
         eight(&mut report, mib / 4, rounds);
     }
@@ -70,6 +70,9 @@ fn main() {
     }
     if wants("start") {
         start(&mut report, rounds);
+    }
+    if wants("scale") {
+        scale::scale(&mut report);
     }
     if wanted.is_empty() {
         report.keep();

@@ -1,5 +1,11 @@
 //! What is wrong with the station itself: facts of the catalogue and of the disks become conditions.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::notify::{Desk, details, standing, steps};
@@ -49,7 +55,7 @@ pub struct Disk {
     /// Whether recordings go to it.
     pub wanted: bool,
     /// Free bytes and size, where it is there.
-    pub space: Option<(u64, u64)>,
+    pub space: Space,
     /// Bytes that are left for others.
     pub reserve: u64,
     /// Copies on it that are not well; more than [`FOLD`] are not all here.
@@ -58,6 +64,50 @@ pub struct Disk {
     pub not_well: u64,
     /// Whether it was said already that it is nearly full.
     pub nearly: bool,
+}
+
+/// What the disk of a volume said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// Free bytes and size.
+    Is(u64, u64),
+    /// Nothing: it is not there, or refused.
+    Unknown,
+    /// It does not answer.
+    Hangs,
+}
+
+/// Volumes whose disks were asked and have not answered yet.
+static ASKED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// How long a disk may take to answer: one that was asleep needs some seconds.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Asks a disk for its room, in a thread of its own: a dying disk may never answer, and must not hold up
+/// whoever tells people so. It is not asked again before it has answered.
+fn space(path: &Path) -> Space {
+    let asked = || ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !asked().insert(path.to_owned()) {
+        return Space::Hangs;
+    }
+    let (mine, (tell, told)) = (path.to_owned(), channel());
+    let ask = move || {
+        let space = Dir::open(&mine).and_then(|dir| dir.space());
+        asked().remove(&mine);
+        let _ = tell.send(space.map_or(Space::Unknown, |(free, size)| Space::Is(free, size)));
+    };
+    match std::thread::Builder::new().name("space".into()).spawn(ask) {
+        Ok(_) => told.recv_timeout(ANSWER).unwrap_or(Space::Hangs),
+        Err(_) => {
+            asked().remove(path);
+            Space::Unknown
+        }
+    }
+}
+
+/// Asks the disks of all volumes.
+pub fn spaces(config: &Config) -> BTreeMap<String, Space> {
+    config.volumes.iter().map(|v| (v.name.clone(), space(&v.path))).collect()
 }
 
 /// All that conditions are made from.
@@ -83,18 +133,25 @@ pub struct Facts {
     pub channels: Vec<Health>,
 }
 
-/// Gathers the facts. `docked` is what the docks say of the cards in them: card and trouble.
+/// Gathers the facts. `docked` is what the docks say of the cards in them: card and trouble; `spaces` what
+/// the disks said.
 ///
 /// # Errors
 /// What the catalogue says.
-pub fn gather(db: &Connection, config: &Config, docked: &[(String, String)]) -> Result<Facts> {
+pub fn gather(
+    db: &Connection,
+    config: &Config,
+    docked: &[(String, String)],
+    spaces: &BTreeMap<String, Space>,
+) -> Result<Facts> {
     let mut out = Facts { docked: docked.to_vec(), ..Facts::default() };
     let rows = volumes::all(db)?;
     let standing = standing(db, &[Kind::VolumeFull])?;
     for volume in &config.volumes {
         let row = rows.iter().find(|r| r.name == volume.name);
         let here = row.is_some_and(|r| matches!(r.state.as_str(), "online" | "full"));
-        let space = here.then(|| Dir::open(&volume.path).and_then(|d| d.space()).ok()).flatten();
+        // The room of a bare mount point is not the volume's.
+        let space = spaces.get(&volume.name).copied().filter(|_| here).unwrap_or(Space::Unknown);
         let unknown = VolumeRow {
             id: String::new(),
             name: volume.name.clone(),
@@ -141,7 +198,7 @@ pub fn evaluate(facts: &Facts, now_ms: i64) -> Vec<Condition> {
     out.extend(facts.docked.iter().filter_map(|(card, trouble)| twice(card, trouble)));
     out.extend(facts.clocks.iter().map(|(off, unit)| clock(off, *unit)));
     out.extend(backup(facts, now_ms));
-    out.extend(facts.channels.iter().filter_map(channel));
+    out.extend(facts.channels.iter().filter_map(failing));
     out
 }
 
@@ -154,8 +211,9 @@ pub fn check(station: &Station, docked: &[(String, String)]) -> Result<usize> {
     let settings = station.settings();
     let by = station.core.by();
     let now = to_ms(by.at);
+    let spaces = spaces(&settings.config);
     let (present, is_same) = station.core.catalog.read(|db| {
-        let present = evaluate(&gather(db, &settings.config, docked)?, now);
+        let present = evaluate(&gather(db, &settings.config, docked, &spaces)?, now);
         let is_same = steps(&standing(db, &KINDS)?, &present).is_empty();
         Ok((present, is_same))
     })?;
@@ -195,8 +253,11 @@ fn disk(d: &Disk) -> Option<Condition> {
             Severity::Critical,
             format!("something else lies in the place of volume {name}: {reason}"),
         ),
+        _ if d.space == Space::Hangs => {
+            (Kind::VolumeMissing, Severity::Critical, format!("the disk of volume {name} does not answer"))
+        }
         _ => {
-            let (free, size) = d.space?;
+            let Space::Is(free, size) = d.space else { return None };
             // Once said, it is taken back only with some room to spare.
             let percent = if d.nearly { 7 } else { 5 };
             if free.saturating_sub(d.reserve) >= size / 100 * percent {
@@ -210,10 +271,9 @@ fn disk(d: &Disk) -> Option<Condition> {
         severity = Severity::Warning;
     }
     let mut c = Condition::new(kind, format!("volume:{name}"), severity, message);
-    c.details = details([
-        ("free", d.space.map(|s| s.0.to_string()).into()),
-        ("size", d.space.map(|s| s.1.to_string()).into()),
-    ]);
+    if let Space::Is(free, size) = d.space {
+        c.details = details([("free", free.to_string().into()), ("size", size.to_string().into())]);
+    }
     Some(c)
 }
 
@@ -322,7 +382,7 @@ fn backup(facts: &Facts, now_ms: i64) -> Option<Condition> {
     Some(c)
 }
 
-fn channel(health: &Health) -> Option<Condition> {
+fn failing(health: &Health) -> Option<Condition> {
     if health.attempts < FAILING && health.dead == 0 {
         return None;
     }
@@ -337,7 +397,7 @@ fn channel(health: &Health) -> Option<Condition> {
 mod tests {
     use super::*;
 
-    fn disk(state: &str, space: Option<(u64, u64)>) -> Disk {
+    fn disk(state: &str, space: Space) -> Disk {
         Disk {
             name: "main".into(),
             state: state.into(),
@@ -358,15 +418,16 @@ mod tests {
     #[test]
     fn volumes_are_told_by_their_state_and_room() {
         for (state, space, nearly, kind) in [
-            ("online", Some((100, 1000)), false, None),
-            ("online", Some((59, 1000)), false, Some(Kind::VolumeFull)),
-            ("online", Some((70, 1000)), true, Some(Kind::VolumeFull)),
-            ("online", Some((80, 1000)), true, None),
-            ("online", None, false, None),
-            ("full", Some((5, 1000)), false, Some(Kind::VolumeFull)),
-            ("missing", None, false, Some(Kind::VolumeMissing)),
-            ("failed", None, false, Some(Kind::VolumeMissing)),
-            ("foreign", None, false, Some(Kind::VolumeForeign)),
+            ("online", Space::Is(100, 1000), false, None),
+            ("online", Space::Is(59, 1000), false, Some(Kind::VolumeFull)),
+            ("online", Space::Is(70, 1000), true, Some(Kind::VolumeFull)),
+            ("online", Space::Is(80, 1000), true, None),
+            ("online", Space::Unknown, false, None),
+            ("online", Space::Hangs, false, Some(Kind::VolumeMissing)),
+            ("full", Space::Is(5, 1000), false, Some(Kind::VolumeFull)),
+            ("missing", Space::Unknown, false, Some(Kind::VolumeMissing)),
+            ("failed", Space::Unknown, false, Some(Kind::VolumeMissing)),
+            ("foreign", Space::Unknown, false, Some(Kind::VolumeForeign)),
         ] {
             let facts = Facts { disks: vec![Disk { nearly, ..disk(state, space) }], ..Facts::default() };
             let found = kinds(&facts);
@@ -381,8 +442,8 @@ mod tests {
                 .map(|i| BadCopy { recording: i.to_string(), volume: "main".into(), state: "damaged".into() })
                 .collect::<Vec<_>>()
         };
-        let some = Disk { bad: bad(20), not_well: 20, ..disk("online", None) };
-        let many = Disk { bad: bad(21), not_well: 500, ..disk("online", None) };
+        let some = Disk { bad: bad(20), not_well: 20, ..disk("online", Space::Unknown) };
+        let many = Disk { bad: bad(21), not_well: 500, ..disk("online", Space::Unknown) };
         assert_eq!(kinds(&Facts { disks: vec![some.clone(), some], ..Facts::default() }).len(), 20);
         let told = evaluate(&Facts { disks: vec![many], ..Facts::default() }, 0);
         assert_eq!(told.len(), 1);

@@ -9,6 +9,7 @@ pub mod error;
 pub mod failpoint;
 pub mod ids;
 pub mod logging;
+pub mod meter;
 pub mod process;
 pub mod segment;
 pub mod text;

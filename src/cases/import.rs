@@ -5,6 +5,7 @@
 //! the import would refuse. A line that says what is so already changes nothing.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -23,6 +24,9 @@ use crate::base::{Error, Kind, Result, when};
 use crate::catalog::dockings::By;
 use crate::catalog::ledger::{self, Condition, Issue};
 use crate::catalog::{Connection, officers, rehearse};
+
+/// How long an import may keep the daemon from writing; the daemon waits for 30 seconds at most.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What an import did, or would do.
 #[derive(Debug)]
@@ -161,10 +165,15 @@ fn make(
         unchanged: 0,
         problems: table.problems.clone(),
     };
+    let begun = Instant::now();
     let by = By { actor: who.actor.clone(), at };
     let mut lines: HashMap<i64, u64> = HashMap::new();
     let mut keys: HashMap<String, u64> = HashMap::new();
-    for row in in_order(register, table) {
+    for (row, is_circle) in in_order(register, table) {
+        if begun.elapsed() > PATIENCE {
+            return Err(Error::new(Kind::Busy, "the file takes too long to write in one go")
+                .next("cut it into several files, each with the line of column names"));
+        }
         let mut line = Line { row, table, problems: Vec::new() };
         let key = key(register, row);
         if let Some(first) = keys.get(&key).filter(|_| !key.is_empty()) {
@@ -182,6 +191,9 @@ fn make(
             if line.filled(column).is_none() {
                 line.problem(Some(column), "it is empty".into());
             }
+        }
+        if is_circle {
+            line.problem(None, format!("unit {key} would stand above itself"));
         }
         // A line with a problem is made as far as it can be: others may build on it.
         let done = match register {
@@ -221,27 +233,29 @@ fn key(register: Register, row: &Row) -> String {
     }
 }
 
-/// The rows as they can be made one after the other: units below those that they belong to. A row of a
-/// circle comes somewhere, and is refused.
-fn in_order(register: Register, table: &Table) -> Vec<&Row> {
+/// The rows as they can be made one after the other: units below those that they belong to. With each,
+/// whether its unit stands above itself.
+fn in_order(register: Register, table: &Table) -> Vec<(&Row, bool)> {
     if register != Register::Units {
-        return table.rows.iter().collect();
+        return table.rows.iter().map(|row| (row, false)).collect();
     }
     let mut names: HashMap<&str, usize> = HashMap::new();
-    for (i, row) in table.rows.iter().enumerate() {
-        for column in [1, 0] {
-            names.insert(row.cell(column).unwrap_or_default(), i);
-        }
+    // A code goes before a name.
+    for column in [1, 0] {
+        names.extend(table.rows.iter().enumerate().filter_map(|(i, row)| Some((row.cell(column)?, i))));
     }
     let (mut out, mut taken) = (Vec::new(), vec![false; table.rows.len()]);
     for start in 0..table.rows.len() {
         let (mut way, mut next) = (Vec::new(), Some(start));
         while let Some(i) = next.filter(|i| !taken[*i]) {
             taken[i] = true;
-            way.push(&table.rows[i]);
-            next = table.rows[i].cell(2).and_then(|parent| names.get(parent).copied());
+            way.push(i);
+            let parent = table.rows[i].cell(2).filter(|parent| !parent.is_empty());
+            next = parent.and_then(|parent| names.get(parent).copied());
         }
-        out.extend(way.into_iter().rev());
+        // A way that comes back to itself goes round from there on.
+        let circle = next.and_then(|next| way.iter().position(|i| *i == next)).unwrap_or(way.len());
+        out.extend(way.iter().enumerate().rev().map(|(step, i)| (&table.rows[*i], step >= circle)));
     }
     out
 }

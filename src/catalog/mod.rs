@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod left;
 pub mod links;
+pub mod metrics;
 pub mod officers;
 pub mod outbox;
 pub mod recorders;

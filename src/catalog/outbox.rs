@@ -168,8 +168,7 @@ pub fn next_at(db: &Connection) -> Result<Option<i64>> {
     Ok(db.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
 }
 
-/// Makes the next message of a channel from what is due, under a key that outlives a crash. What waits for
-/// the same receiver after a failure goes with it.
+/// Makes the next message of a channel from what is due for one receiver, under a key that outlives a crash.
 pub fn take(tx: &Connection, channel: &str, station: &str, now_ms: i64) -> Result<Option<Message>> {
     let late = now_ms.saturating_add(LONGEST_WAIT_MS);
     let first = format!(
@@ -187,7 +186,7 @@ pub fn take(tx: &Connection, channel: &str, station: &str, now_ms: i64) -> Resul
     } else {
         let with = format!(
             "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND channel = ?1 AND recipient = ?2
-             AND message IS NULL AND (next_at <= ?3 OR next_at > ?4 OR attempts > 0) ORDER BY id LIMIT ?5"
+             AND message IS NULL AND (next_at <= ?3 OR next_at > ?4) ORDER BY id LIMIT ?5"
         );
         tx.prepare_cached(&with)?
             .query_map(params![channel, first.recipient, now_ms, late, MOST], row)?
@@ -205,9 +204,15 @@ pub fn take(tx: &Connection, channel: &str, station: &str, now_ms: i64) -> Resul
     Ok(Some(Message { key, recipient: first.recipient, rows }))
 }
 
-/// Notes how a try of a message ended. That it was sent or given up is a fact of each alert's history.
+/// Notes how a try of a message ended. That it was sent or given up is a fact of each alert's history. Where
+/// one message got through, what failed before for the same receiver is tried at once.
 pub fn settle(tx: &Connection, by: &By, channel: &str, message: &Message, outcome: &Outcome) -> Result<()> {
     let now = to_ms(by.at);
+    if *outcome == Outcome::Sent {
+        let sql = "UPDATE outbox SET next_at = ?3 WHERE channel = ?1 AND recipient = ?2 AND state = 'waiting'
+            AND attempts > 0 AND next_at > ?3";
+        tx.prepare_cached(sql)?.execute(params![channel, message.recipient, now])?;
+    }
     for row in &message.rows {
         let (action, error) = match outcome {
             Outcome::Sent => {
@@ -299,7 +304,8 @@ pub struct Health {
 /// Channels with tries that failed or rows that were given up.
 pub fn health(db: &Connection) -> Result<Vec<Health>> {
     let mut query = db.prepare_cached(
-        "SELECT DISTINCT channel FROM outbox WHERE state = 'dead' OR state = 'waiting' AND attempts > 0 ORDER BY 1",
+        "SELECT channel FROM outbox WHERE state = 'dead'
+         UNION SELECT channel FROM outbox WHERE state = 'waiting' AND attempts > 0 ORDER BY 1",
     )?;
     let names: Vec<String> = query.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
     let one = |channel: String| -> Result<Health> {

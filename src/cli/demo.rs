@@ -1,4 +1,4 @@
-//! `docket demo`: three made-up cards of real footage go through a whole station.
+//! `docket demo`: three made-up cards of real footage go through a whole station, to a case and its clocks.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use super::ingest::Screen;
 use super::interrupt::on_interrupt;
 use super::recordings::Places;
 use super::words::{self, t};
-use super::{Exit, StationArgs, demo_cards as cards, output};
+use super::{Exit, StationArgs, demo_cards as cards, demo_sinks, demo_story, output};
 use crate::app::docks::Docks;
 use crate::base::clock::SystemClock;
 use crate::base::config::Config;
@@ -36,7 +36,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Show a whole station at work on three made-up cards
 ///
 /// Makes a station in ./demo-station (or --data), encodes three cards of real footage, docks them one
-/// after another in a folder dock, and prints what was archived. A second run finds everything known.
+/// after another in a folder dock, and prints what was archived. Then links footage to a case, and shows the
+/// alerts about a card that came too late and a recorder that did not come, as they arrive at a web server
+/// and a mail server of the demo's own. A second run finds everything known.
 /// Exit status: 0 when every recording was archived and verified, 1 otherwise.
 #[derive(clap::Args)]
 pub struct Args {
@@ -64,6 +66,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let data = std::path::absolute(&data).map_err(|e| Error::io("resolve", &data, e))?;
     let cancel = on_interrupt();
     logging::start("warn");
+    let (web, mail) = (demo_sinks::web()?, demo_sinks::mail()?);
     let config = Config {
         // The demo's cards are small; it should run where little room is left.
         volumes: Config::defaults(&data)
@@ -72,6 +75,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             .map(|v| crate::base::config::VolumeConfig { reserve: 64 << 20, ..v })
             .collect(),
         settle_seconds: 0,
+        channels: demo_story::channels(&web, &mail)?,
         ..Config::defaults(&data)
     };
     let say = |text: &str| if options.json { Ok(()) } else { output::line(text) };
@@ -79,12 +83,14 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let drawer = data.join("made-cards");
     say(&format!("{} {}", t("station", "工作站"), data.display()))?;
     let begun = Instant::now();
-    if cards::make(&drawer, &cancel)? {
+    let (began_at, made_now) = cards::make(&drawer, &cancel)?;
+    if made_now {
         let made = t("three cards of real footage were encoded in", "已编码三张演示卡，用时");
         say(&format!("{made} {}", output::span(begun.elapsed().as_secs_f64())))?;
     }
     let station = Arc::new(Station::open(config.clone(), Arc::new(SystemClock), "daemon".into())?);
     recover(&station)?;
+    demo_story::register(&station, &began_at)?;
     let screen = Screen::new(options.json);
     let mut stays = Vec::new();
     for card in cards::NAMES {
@@ -104,7 +110,23 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let mut aftercare = Aftercare::new();
     aftercare.look_after(&station, &cancel)?;
     let sources = hashes_of(&drawer, &station)?;
-    show_result(&station, &config, &stays, sources, options.json)
+    let list = archived(&station)?;
+    let recordings: Vec<&Recording> = list.iter().map(|(r, ..)| r).collect();
+    let story = demo_story::tell(&station, &config, &recordings, (&web, &mail), &cancel)?;
+    show_result(&station, &config, &stays, sources, list, &story, options.json)
+}
+
+fn archived(station: &Station) -> Result<Vec<Listed>> {
+    let mut list: Vec<Listed> = Vec::new();
+    station.core.catalog.read(|db| {
+        recordings::list(db, &Filter::default(), &mut |r| {
+            let copies = recordings::copies(db, &r.id)?;
+            let good = copies.iter().any(|c| c.state == "archived" && c.verified_at.is_some());
+            list.push((r, copies, good));
+            Ok(())
+        })
+    })?;
+    Ok(list)
 }
 
 /// Puts a card into the dock, waits until it is safe to take, and takes it.
@@ -180,19 +202,12 @@ fn show_result(
     config: &Config,
     stays: &[Stay],
     mut sources: BTreeMap<String, PathBuf>,
+    mut list: Vec<Listed>,
+    story: &demo_story::Story,
     as_json: bool,
 ) -> Result<Exit> {
     let catalog = &station.core.catalog;
     let places = catalog.read(|db| Places::new(db, config))?;
-    let mut list: Vec<Listed> = Vec::new();
-    catalog.read(|db| {
-        recordings::list(db, &Filter::default(), &mut |r| {
-            let copies = recordings::copies(db, &r.id)?;
-            let good = copies.iter().any(|c| c.state == "archived" && c.verified_at.is_some());
-            list.push((r, copies, good));
-            Ok(())
-        })
-    })?;
     for (r, _, good) in &list {
         if *good && r.state == "archived" {
             sources.remove(&hex(&r.sha256));
@@ -209,7 +224,7 @@ fn show_result(
             list.iter().map(one).collect::<Result<Vec<_>>>()
         })?;
         output::json(&json!({ "verified": good, "archived": archived, "duplicates": known, "bytes": read,
-            "seconds": seconds, "recordings": all }))?;
+            "seconds": seconds, "recordings": all, "story": demo_story::value(station, story)? }))?;
     } else {
         output::line("")?;
         print_list(&mut list, &places)?;
@@ -223,6 +238,7 @@ fn show_result(
             0 => "Nothing was copied: every file was known.".to_owned(),
             n => format!("archived now: {n}, {}, {}, {rate}/s", bytes(read), output::span(seconds)),
         })?;
+        demo_story::print(station, config, story)?;
         if good {
             let me = std::env::args().next().unwrap_or_else(|| "docket".into());
             let shown = config.data.display();
@@ -235,6 +251,9 @@ fn show_result(
                     format!("{me} recordings {id}"),
                     t("one recording and its custody history", "查看一个录音录像及其保管记录"),
                 ),
+                (format!("{me} deadlines"), t("what was due when, and why", "查看各项时限及其依据")),
+                (format!("{me} alerts list --all"), t("every alert there was", "查看全部告警")),
+                (format!("{me} custody verify"), t("the custody log, entry by entry", "逐条校验保管日志")),
                 (format!("{me} verify --all"), t("read everything back again", "重新回读校验全部原件")),
                 (
                     format!("{me} fsck --depth bytes"),

@@ -4,8 +4,9 @@ use std::fs::{File, FileTimes};
 use std::path::Path;
 use std::time::SystemTime;
 
-use chrono::{DateTime, Duration, FixedOffset, Local, NaiveTime};
+use chrono::{DateTime, Duration, DurationRound, FixedOffset, Local, Utc};
 
+use crate::base::clock::rfc3339;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::media::sample::{self, Clip, Index};
 use crate::media::sidecar;
@@ -15,27 +16,36 @@ pub const NAMES: [&str; 3] = ["T0001207", "ZFY-0207", "ZFY-0318"];
 
 type Maker = fn(&Path, DateTime<FixedOffset>) -> Result<()>;
 
-/// Makes the cards in a folder; false where they are there already.
-pub fn make(drawer: &Path, cancel: &Cancel) -> Result<bool> {
+/// How many hours ago the footage of each begins: the third comes too late.
+const AGES: [i64; 3] = [5, 5, 32];
+
+/// Makes the cards in a folder. Returns when the footage of each begins, and whether they were made now.
+pub fn make(drawer: &Path, cancel: &Cancel) -> Result<(Vec<DateTime<Utc>>, bool)> {
     // Named last: a card that is there is whole.
     let done = drawer.join("complete");
-    if done.exists() {
-        return Ok(false);
+    if let Ok(known) = std::fs::read_to_string(&done) {
+        let began: Vec<_> = known.lines().filter_map(|line| line.parse().ok()).collect();
+        if began.len() == NAMES.len() {
+            return Ok((began, false));
+        }
     }
-    let day = Local::now().date_naive() - chrono::Days::new(1);
-    let morning = day.and_time(NaiveTime::from_hms_opt(9, 14, 7).unwrap_or_default());
-    let start = morning.and_local_timezone(Local).earliest().unwrap_or_else(Local::now).fixed_offset();
     let makers: [Maker; 3] = [dcam, camera, date_folders];
-    for (name, maker) in NAMES.iter().zip(makers) {
+    let now = Local::now();
+    let mut began = Vec::new();
+    for ((name, maker), age) in NAMES.iter().zip(makers).zip(AGES) {
         cancel.check()?;
         let card = drawer.join(name);
         if card.exists() {
             std::fs::remove_dir_all(&card).map_err(|e| Error::io("remove", &card, e))?;
         }
-        maker(&card, start)?;
+        // File names know whole seconds.
+        let start = (now - Duration::hours(age)).duration_trunc(Duration::seconds(1)).unwrap_or(now);
+        maker(&card, start.fixed_offset())?;
+        began.push(start.to_utc());
     }
-    std::fs::write(&done, b"").map_err(|e| Error::io("write", &done, e))?;
-    Ok(true)
+    let lines: String = began.iter().map(|at| format!("{}\n", rfc3339(*at))).collect();
+    std::fs::write(&done, lines).map_err(|e| Error::io("write", &done, e))?;
+    Ok((began, true))
 }
 
 fn folder(path: &Path) -> Result<()> {

@@ -64,12 +64,13 @@ pub fn web() -> Result<Sink> {
     })
 }
 
-/// A mail server that takes every message and keeps its subject.
+/// A mail server that takes every message and keeps its receiver and subject.
 pub fn mail() -> Result<Sink> {
     listen(|stream| {
         let mut say = &stream;
         let mut read = BufReader::new(stream.try_clone()?).take(LONGEST);
         let (mut line, mut data, mut in_data) = (String::new(), String::new(), false);
+        let mut receiver = String::new();
         say.write_all(b"220 demo\r\n")?;
         loop {
             line.clear();
@@ -86,6 +87,10 @@ pub fn mail() -> Result<Sink> {
                     data.push_str(&line);
                     continue;
                 }
+                (false, rcpt) if rcpt.starts_with("RCPT TO:") => {
+                    receiver = line[8..].trim().trim_matches(['<', '>']).to_owned();
+                    b"250 demo\r\n"
+                }
                 (false, "DATA") => {
                     in_data = true;
                     b"354 go on\r\n"
@@ -98,7 +103,7 @@ pub fn mail() -> Result<Sink> {
             };
             say.write_all(answer)?;
         }
-        Ok(subject(&data))
+        Ok(format!("{receiver}: {}", subject(&data)))
     })
 }
 
@@ -108,16 +113,18 @@ fn subject(message: &str) -> String {
     let Some(first) = lines.by_ref().find_map(|l| l.strip_prefix("Subject:")) else { return String::new() };
     let folded = lines.take_while(|l| l.starts_with([' ', '\t']));
     let mut out = String::new();
+    let mut last_coded = true;
     for word in std::iter::once(first).chain(folded).flat_map(str::split_whitespace) {
         let coded = word.strip_prefix("=?").and_then(|w| w.strip_suffix("?="));
         let bytes = coded.and_then(|w| STANDARD.decode(w.splitn(3, '?').nth(2)?).ok());
+        // Only the blank between two encoded words is none.
+        if !out.is_empty() && !(last_coded && bytes.is_some()) {
+            out.push(' ');
+        }
+        last_coded = bytes.is_some();
         match bytes {
             Some(bytes) => out.push_str(&String::from_utf8_lossy(&bytes)),
-            None if out.is_empty() => out.push_str(word),
-            None => {
-                out.push(' ');
-                out.push_str(word);
-            }
+            None => out.push_str(word),
         }
     }
     out
@@ -129,8 +136,10 @@ mod tests {
 
     #[test]
     fn a_subject_is_read_as_a_person_sees_it() {
-        let message = "From: a\r\nSubject: =?utf-8?b?6YC+5pyf?=\r\n =?utf-8?b?5pyq5b2S5qGj?=\r\nTo: b\r\n\r\nbody";
+        let message =
+            "From: a\r\nSubject: =?utf-8?b?6YC+5pyf?=\r\n =?utf-8?b?5pyq5b2S5qGj?=\r\nTo: b\r\n\r\nbody";
         assert_eq!(subject(message), "逾期未归档");
+        assert_eq!(subject("Subject: REC01 =?utf-8?b?6YC+5pyf?= 3\r\n\r\n"), "REC01 逾期 3");
         assert_eq!(subject("Subject: plain words\r\n\r\n"), "plain words");
     }
 }

@@ -8,6 +8,8 @@ mod custody;
 mod deadlines;
 mod demo;
 mod demo_cards;
+mod demo_sinks;
+mod demo_story;
 mod doctor;
 mod fsck;
 mod help;

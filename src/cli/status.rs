@@ -16,7 +16,7 @@ use crate::base::{Cancel, Result};
 use crate::catalog::dockings::{self, Docking};
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::volumes::{self, VolumeRow};
-use crate::catalog::{left, recordings};
+use crate::catalog::{alerts, left, outbox, recordings};
 use crate::custody::log;
 use crate::ingest::progress::Snapshot;
 
@@ -27,7 +27,7 @@ const NAMED: usize = 20;
 
 /// Show how the station stands: daemon, volumes, dockings, and what is not archived and why
 ///
-/// Exit status 3: a volume, a docking or a recording needs a person.
+/// Exit status 3: a volume, a docking, a recording or an alert needs a person.
 #[derive(clap::Args)]
 pub struct Args {
     /// How many of the newest dockings
@@ -53,7 +53,11 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let unfinished = jobs::all(&db)?;
     let (count, size, not_well) = recordings::totals(&db)?;
     let (entries, head) = log::head(&db)?;
+    let (open, acknowledged, critical) = alerts::counts(&db)?;
+    let (waiting, dead) = outbox::counts(&db)?;
     let well = not_well == 0
+        && open == 0
+        && dead == 0
         && volumes.iter().all(|v| v.state == "online" && v.not_well == 0)
         && !unfinished.iter().any(|j| matches!(j.state.as_str(), "retry" | "failed" | "quarantined"));
     let exit = if well { Exit::Good } else { Exit::Attention };
@@ -76,7 +80,9 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             "data": config.data.display().to_string(), "daemon": stays.is_some(), "well": well,
             "stays": stays.unwrap_or_default(), "volumes": volumes, "dockings": dockings,
             "recordings": { "count": count, "bytes": size, "not_well": not_well },
-            "unfinished": unfinished, "left": left, "custody": { "entries": entries, "head": hex(&head) },
+            "unfinished": unfinished, "left": left,
+            "alerts": { "open": open, "acknowledged": acknowledged, "critical": critical },
+            "messages": { "waiting": waiting, "given_up": dead }, "custody": { "entries": entries, "head": hex(&head) },
         }))?;
         return Ok(exit);
     }
@@ -91,6 +97,16 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     output::field(t("daemon", "采集服务"), HEAD, &daemon)?;
     output::field(t("archive", "归档"), HEAD, &words::say(&stands))?;
     output::field(t("custody", "保管日志"), HEAD, &words::say(&custody))?;
+    if open + acknowledged > 0 {
+        let stand = format!(
+            "{open} open, {acknowledged} acknowledged; {critical} of them critical: docket alerts list"
+        );
+        output::field(t("alerts", "告警"), HEAD, &words::say(&stand))?;
+    }
+    if dead > 0 {
+        let what = format!("{dead} messages were given up: docket alerts outbox");
+        output::line(&format!("  ! {}", words::say(&what)))?;
+    }
     print_volumes(&volumes)?;
     for v in volumes.iter().filter(|v| v.not_well > 0) {
         let what = format!("volume {}: {} copies are damaged or missing", v.name, v.not_well);

@@ -300,7 +300,7 @@ pub fn detail(name: &str, value: &str) -> String {
         "error" => "错误",
         "event" => "事件",
         "free" => "可用字节",
-        "head" => "末值",
+        "head" => "最新链值",
         "kind" => "类型",
         "last_at" => "上次时间",
         "level" => "升级次数",

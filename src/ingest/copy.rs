@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::blocks::{BLOCK, Block, Pool};
 use super::digests::{Digests, Values};
@@ -21,6 +22,7 @@ use crate::base::config::Config;
 use crate::base::direct_io::Output;
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
+use crate::base::meter::Step;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::catalog::jobs::{self, Job};
 
@@ -102,6 +104,7 @@ impl Copier {
     /// A copier without threads; they start with the first file for a volume.
     pub fn new(core: Arc<Core>, config: &Config, progress: Arc<Progress>, cancel: Cancel) -> Self {
         let (journal_bytes, sm3) = (config.journal_bytes, config.sm3);
+        progress.measure(&core.meter);
         let pool = Pool::new(Arc::clone(&core.budget));
         Self { core, pool, writers: Vec::new(), journal_bytes, sm3, progress, cancel }
     }
@@ -152,6 +155,7 @@ impl Copier {
         };
         tell(&|| Command::Begin(Arc::clone(&running), start.offset));
         fs::read_once(source);
+        let began_reading = Instant::now();
         // Who sets size and modification time back cannot set the time of that change.
         let changed_at = |m: &std::fs::Metadata| (m.ctime(), m.ctime_nsec());
         let began = source.metadata().map(|m| changed_at(&m)).ok();
@@ -195,6 +199,7 @@ impl Copier {
             block.set_filled(n);
             digests.update(block.filled());
             self.progress.read(n as u64);
+            self.core.meter.bytes_read.inc_by(n as u64);
             let block = Arc::new(block);
             tell(&|| Command::Block(offset, Arc::clone(&block)));
             offset += n as u64;
@@ -241,6 +246,7 @@ impl Copier {
             };
             return Ok(Copied::Unreadable(Error::new(Kind::Integrity, what)));
         }
+        self.core.meter.took(Step::Copy, began_reading.elapsed());
         let values = digests.finish();
         tell(&|| Command::End(values.clone(), ticket()));
         Ok(Copied::Sent(sends.len()))

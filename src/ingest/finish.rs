@@ -16,6 +16,7 @@ use crate::archive::volume::{State, Volume};
 use crate::base::direct_io::AlignedBuf;
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
+use crate::base::meter::Step;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::catalog::jobs::{self, GivenUp, Job, SameBytes};
 
@@ -48,9 +49,15 @@ impl Work {
                 Stage::Unwritten(e) => self.give_up(item, e),
             }
         }
-        copied.extend(self.sync(written));
+        let meter = &self.core.meter;
+        if !written.is_empty() {
+            copied.extend(meter.timed(Step::Sync, || self.sync(written)));
+        }
         verified.extend(self.verify(self.while_sound(copied)));
-        self.place(self.while_sound(verified));
+        let verified = self.while_sound(verified);
+        if !verified.is_empty() {
+            meter.timed(Step::Place, || self.place(verified));
+        }
     }
 
     /// After a failed sync nothing that is said of the volume can be believed: a second sync may
@@ -194,7 +201,8 @@ impl Work {
                     loop {
                         let i = next.fetch_add(1, SeqCst);
                         let Some(item) = items.get(i) else { return };
-                        let result = self.read_back(item, &mut buf);
+                        let meter = &self.core.meter;
+                        let result = meter.timed(Step::ReadBack, || self.read_back(item, &mut buf));
                         results.lock().unwrap_or_else(PoisonError::into_inner)[i] = Some(result);
                     }
                 });
@@ -231,8 +239,11 @@ impl Work {
 
     fn read_back(&self, item: &Item, buf: &mut AlignedBuf) -> Result<&'static str> {
         let part = layout::part(&item.job.recording);
-        let progress = &item.ticket.progress;
-        let found = read_back(&self.volume.dir, &part, buf, &self.stop, &|n| progress.verified(n))?;
+        let told = |n| {
+            item.ticket.progress.verified(n);
+            self.core.meter.bytes_read_back.inc_by(n);
+        };
+        let found = read_back(&self.volume.dir, &part, buf, &self.stop, &told)?;
         if found.sha256 == item.values.sha256 && found.size == item.job.size {
             return Ok(found.how.word());
         }

@@ -53,6 +53,7 @@ pub fn put_in_place(
 /// Moves a file with the wrong bytes to quarantine, under a name that nothing there has yet.
 pub fn set_aside(core: &Core, volume: &Volume, recording: &str, from: &Path, why: &Error) -> Result<()> {
     tracing::error!("{why}");
+    core.meter.verification_failed(&volume.name);
     let mut attempt = 1;
     while !volume.dir.rename_new(from, &layout::quarantined(recording, attempt))? {
         attempt += 1;

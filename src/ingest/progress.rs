@@ -1,11 +1,12 @@
 //! How far a stay has come: counters that threads add to and screens read.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::meter::{Meter, Step};
 use crate::catalog::dockings::Counts;
 
 /// What a stay is doing.
@@ -51,6 +52,9 @@ pub struct Progress {
     bytes_total: AtomicU64,
     bytes_read: AtomicU64,
     bytes_verified: AtomicU64,
+    /// When the look that is under way began.
+    looking: Mutex<Option<Instant>>,
+    meter: OnceLock<Arc<Meter>>,
 }
 
 /// One look at it.
@@ -89,6 +93,8 @@ impl Default for Progress {
             bytes_total: AtomicU64::new(0),
             bytes_read: AtomicU64::new(0),
             bytes_verified: AtomicU64::new(0),
+            looking: Mutex::default(),
+            meter: OnceLock::new(),
         }
     }
 }
@@ -105,14 +111,26 @@ impl Progress {
         self.set_current("");
         self.set_trouble("");
         self.set_totals(0, 0);
+        *lock(&self.looking) = None;
         self.bytes_read.store(0, Relaxed);
         self.bytes_verified.store(0, Relaxed);
         self.set_phase(Phase::Looking);
     }
 
+    /// From now on the time of looks is measured.
+    pub fn measure(&self, meter: &Arc<Meter>) {
+        let _ = self.meter.set(Arc::clone(meter));
+    }
+
     /// Goes to a phase.
     pub fn set_phase(&self, phase: Phase) {
         *lock(&self.phase) = phase;
+        let mut looking = lock(&self.looking);
+        if phase == Phase::Looking {
+            looking.get_or_insert_with(Instant::now);
+        } else if let (Some(begun), Some(meter)) = (looking.take(), self.meter.get()) {
+            meter.took(Step::Look, begun.elapsed());
+        }
     }
 
     /// Says why no stay can be begun.

@@ -65,6 +65,7 @@ fn pay(
         match copy_between(&holder, Path::new(&source.path), goal, &part, recording, cancel) {
             Ok(()) => return place(station, goal, recording, owed, &part, cancel),
             Err(e) if e.kind() == Kind::Integrity => {
+                station.core.meter.verification_failed(&holder.volume.name);
                 let (by, source, reason) = (station.core.by(), source.clone(), e.what().to_owned());
                 station.core.catalog.write(move |tx| {
                     recordings::set_copy_state(tx, &by, &source, "damaged", "read", Some(&reason))
@@ -139,6 +140,7 @@ fn place(
     if found.sha256[..] != recording.sha256[..] {
         let what = format!("other bytes stand at {}", volume.dir.join(part).display());
         let e = Error::new(Kind::Integrity, what).next("check the disk that holds it");
+        station.core.meter.verification_failed(&volume.name);
         // Tried again it would be copied whole again, every minute.
         volume.mark_failed(e.what());
         return Err(e);

@@ -15,6 +15,7 @@ use crate::archive::volume::Volume;
 use crate::base::clock::{Clock, rfc3339};
 use crate::base::config::{Config, VolumeConfig};
 use crate::base::durable_fs::Dir;
+use crate::base::meter::Meter;
 use crate::base::text::{bytes, show};
 use crate::base::{Error, Kind, Result, process};
 use crate::card::profile::Profiles;
@@ -36,6 +37,8 @@ pub struct Core {
     pub actor: String,
     /// Memory for copying, shared by all stays.
     pub budget: Arc<Budget>,
+    /// What Prometheus asks for.
+    pub meter: Arc<Meter>,
 }
 
 impl Core {
@@ -108,7 +111,7 @@ impl Station {
         let catalog = Catalog::open(&config.data.join(CATALOG))?;
         let data = config.data.clone();
         let settings = RwLock::new(Arc::new(Settings::load(config)?));
-        let core = Arc::new(Core { catalog, clock, actor, budget: Arc::default() });
+        let core = Arc::new(Core { catalog, clock, actor, budget: Arc::default(), meter: Arc::default() });
         let by = core.by();
         let id = core.catalog.write(move |tx| dockings::station_id(tx, &by))?;
         // Archiving does not wait for a key: without one no checkpoint is signed, and that is said.

@@ -102,12 +102,16 @@ fn slow(name: &str, time: Duration) -> Error {
     .next("look whether the receiver works; timeout_seconds gives it more time")
 }
 
-/// A failure's text with those that caused it, on one line: libraries tell the cause apart.
+/// What the system said at the bottom of a failure, or the failure's text with those that caused it, on
+/// one line: libraries tell the cause apart.
 fn chain(e: &dyn std::error::Error) -> String {
     let mut text = e.to_string();
     let mut cause = e.source();
     while let Some(e) = cause {
         let more = e.to_string();
+        if let Some(system) = e.downcast_ref::<std::io::Error>().filter(|e| e.raw_os_error().is_some()) {
+            return system.to_string();
+        }
         if !text.contains(&more) {
             text = format!("{text}: {more}");
         }

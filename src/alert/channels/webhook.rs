@@ -120,10 +120,17 @@ fn failed(hook: &Webhook, e: reqwest::Error) -> Failure {
     let e = e.without_url();
     let error = Error::new(
         Kind::Io(nix::errno::Errno::ECONNABORTED),
-        format!("cannot reach {}: {}", hook.url, chain(&e)),
+        format!("cannot reach {}: {}", hook.url, why(&e)),
     )
     .next("check the address, the network and the certificate");
     Failure { error, perhaps }
+}
+
+/// The cause in the library's words, without the layers it went through.
+fn why(e: &reqwest::Error) -> String {
+    let text = chain(e);
+    let inner = text.rsplit_once("(Connect): ").map(|(_, inner)| inner.to_owned());
+    inner.unwrap_or(text)
 }
 
 /// What the receiver answered, as far as anybody reads it.

@@ -62,7 +62,8 @@ CREATE TABLE issue (
   CHECK (returned_docking IS NULL OR returned_at IS NOT NULL)
 ) STRICT;
 CREATE UNIQUE INDEX issue_open ON issue (recorder) WHERE returned_at IS NULL;
-CREATE UNIQUE INDEX issue_recorder ON issue (recorder, issued_at) WHERE void = 0;
+-- Void entries count each for itself; the index serves queries that say nothing of them too.
+CREATE UNIQUE INDEX issue_recorder ON issue (recorder, issued_at, iif(void, id, 0));
 CREATE INDEX issue_officer ON issue (officer, issued_at);
 
 -- Who held the recorder when the recording was made, by the ledger.

@@ -16,7 +16,7 @@ use crate::base::config::Config;
 use crate::catalog::{Catalog, Connection};
 use crate::ingest::station::CATALOG;
 
-pub use show::{case_rows, value};
+pub use show::{case_rows, print_case, value};
 
 /// Open, change and close cases; link footage to their steps
 #[derive(clap::Args)]

@@ -222,12 +222,16 @@ pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
         output::json(&all)?;
         return Ok(Exit::Good);
     }
-    head(&db, &config, &case)?;
+    print(&db, &config, &case, &details)
+}
+
+fn print(db: &Connection, config: &Config, case: &Case, details: &[Detail]) -> Result<Exit> {
+    head(db, config, case)?;
     output::line("")?;
-    steps_table(&details)?;
-    links_table(&details)?;
-    exemptions_table(&details)?;
-    let holes = holes::holes(&db, &case)?;
+    steps_table(details)?;
+    links_table(details)?;
+    exemptions_table(details)?;
+    let holes = holes::holes(db, case)?;
     if case.closed_at.is_none() {
         output::line("")?;
         match holes.len() {
@@ -239,6 +243,12 @@ pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Good)
+}
+
+/// Prints a case as `docket cases show` does.
+pub fn print_case(db: &Connection, config: &Config, number: &str) -> Result<()> {
+    let case = cases::find(db, number)?;
+    print(db, config, &case, &details(db, &case)?).map(drop)
 }
 
 fn head(db: &Connection, config: &Config, c: &Case) -> Result<()> {
