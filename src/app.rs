@@ -1,5 +1,6 @@
 //! The daemon: what is started and stopped, and in which order.
 
+mod audit;
 pub mod clocks;
 pub mod control;
 pub mod docks;
@@ -25,6 +26,7 @@ use crate::ingest::checkpoints::Keeper;
 use crate::ingest::recover::{finish_on, recover};
 use crate::ingest::replicate::pay_owed;
 use crate::ingest::station::{Settings, Station};
+use audit::Audit;
 use control::Control;
 use docks::Docks;
 use metrics::Metrics;
@@ -229,7 +231,7 @@ fn needs_restart(now: &Config, new: &mut Config) -> Vec<String> {
 
 /// What follows archiving and hurries nobody: owed copies, container facts, takes, checkpoints.
 fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
-    let (mut aftercare, mut keeper) = (Aftercare::new(), Keeper::default());
+    let (mut aftercare, mut keeper, mut audit) = (Aftercare::new(), Keeper::default(), Audit::default());
     loop {
         match told.recv_timeout(TIDY) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -246,6 +248,10 @@ fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
         }
         keeper.keep(station);
         aftercare.rest();
+        match audit.look(station, &keeper, cancel) {
+            Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("the custody log: {e}"),
+            _ => {}
+        }
     }
 }
 

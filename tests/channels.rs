@@ -7,10 +7,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use chrono::TimeDelta;
-use common::post::{Answer, Http, Mail, Post, settings, start, trouble};
+use common::post::{Answer, Http, Mail, Post, certificate, settings, start, trouble};
 use common::tools::{expect_exit, until};
 use common::{Station, stderr};
 use docket::alert::{Condition, Kind, Severity};
@@ -59,6 +59,68 @@ fn a_webhook_s_message_is_signed_and_whole() {
     post.letter(id, "hook", "sent", |l| l.state == "sent");
     // The log had it too.
     post.letter(id, "journal", "logged", |l| l.state == "sent");
+}
+
+/// Takes one message over TLS.
+const HTTPS: &str = r#"
+import http.server, ssl, sys
+class Taker(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+server = http.server.HTTPServer(("127.0.0.1", 0), Taker)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn https_goes_by_the_certificates_of_the_intranet_and_no_others() {
+    let station = Station::bare("");
+    let Some((certificate, key)) = certificate(&station.data()) else { return };
+    let mut server = Command::new("python3")
+        .args(["-c", HTTPS])
+        .args([certificate, key])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
+    let url = format!("https://localhost:{}/", port.trim());
+    let channels = hook("with", &url, "ca_file = \"ca.pem\"") + &hook("without", &url, "");
+    std::fs::write(station.data().join("docket.toml"), settings(&channels)).unwrap();
+    station.ok(&["init"]);
+    let with = station.run(&["alerts", "test-channel", "with"]);
+    let without = station.run(&["alerts", "test-channel", "without"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(with.status.success(), "{}", stderr(&with));
+    expect_exit(&without, 1, &["cannot reach localhost", "certificate"]);
+}
+
+#[test]
+fn a_credential_of_the_service_goes_before_the_file() {
+    let http = Http::new(vec![Answer::status(200)]);
+    let station = Station::with_config(&settings(&hook("hook", &http.url("/"), "secret_file = \"key\"")));
+    // No file at all is a clear error; one that others may read is another.
+    expect_exit(&station.run(&["alerts", "test-channel", "hook"]), 1, &["key", "chmod 600"]);
+    std::fs::write(station.data().join("key"), "of the file").unwrap();
+    std::fs::set_permissions(station.data().join("key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    expect_exit(&station.run(&["alerts", "test-channel", "hook"]), 1, &["others may read", "chmod 600"]);
+    let given = station.card("given");
+    std::fs::write(given.join("key"), "of the service\n").unwrap();
+    let mut command = station.command(&["alerts", "test-channel", "hook"]);
+    assert!(command.env("CREDENTIALS_DIRECTORY", &given).status().unwrap().success());
+    let got = http.wait(1).remove(0);
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"of the service").unwrap();
+    mac.update(format!("{}.{}", got.header("X-Docket-Timestamp").unwrap(), got.body).as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(got.header("X-Docket-Signature").unwrap(), format!("sha256={hex}"));
+    assert_eq!(got.json()["test"], true);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use super::docks::Docks;
 use crate::alert::system;
 use crate::base::{Cancel, Result};
+use crate::cases::by_itself;
 use crate::catalog::dockings;
 use crate::custody::log;
 use crate::deadline::watch::Watch;
@@ -109,6 +110,7 @@ impl<'a> Clocks<'a> {
         let head = catalog.read(log::head)?.0;
         if self.head != Some(head) {
             self.head = Some(self.watch.catch_up(catalog, &by)?);
+            by_itself::catch_up(catalog, &self.settings.config.cases, &by)?;
             any = true;
         }
         if any || self.next.is_some_and(|next| next <= now.0) {

@@ -1,5 +1,6 @@
 //! Cases: what footage must be there, what was linked, and why not where it is not.
 
+pub mod by_itself;
 pub mod case;
 pub mod checklist;
 pub mod classify;

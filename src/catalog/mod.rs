@@ -11,6 +11,7 @@ pub mod deadlines;
 pub mod dockings;
 pub mod exemptions;
 pub mod facts;
+pub mod feed;
 pub mod jobs;
 pub mod ledger;
 pub mod left;

@@ -118,7 +118,7 @@ fn subject(message: &str) -> String {
         let coded = word.strip_prefix("=?").and_then(|w| w.strip_suffix("?="));
         let bytes = coded.and_then(|w| STANDARD.decode(w.splitn(3, '?').nth(2)?).ok());
         // Only the blank between two encoded words is none.
-        if !out.is_empty() && !(last_coded && bytes.is_some()) {
+        if !(out.is_empty() || last_coded && bytes.is_some()) {
             out.push(' ');
         }
         last_coded = bytes.is_some();

@@ -54,7 +54,7 @@ fn demo() -> Person {
 /// Channels to the demo's own receivers.
 pub fn channels(web: &Sink, mail: &Sink) -> Result<Vec<Channel>> {
     let url = format!("http://{}/alerts", web.at);
-    let url = url.parse().map_err(|e| Error::new(Kind::Invalid, format!("`{url}` is no address: {e}")))?;
+    let url = reqwest::Url::parse(&url).map_err(|e| Error::new(Kind::Invalid, e.to_string()))?;
     let one = |name: &str, via| Channel {
         name: name.into(),
         severity: Severity::Warning,

@@ -15,6 +15,7 @@ use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::text::{bytes, show};
 use crate::base::{Cancel, Error, Kind, Result, logging};
+use crate::cases::by_itself;
 use crate::deadline::watch::Watch;
 use crate::ingest::aftercare::Aftercare;
 use crate::ingest::checkpoints::Keeper;
@@ -99,7 +100,8 @@ fn ingest(
     let by = || station.core.by();
     let after = after
         .and_then(|_| watch.catch_up(&station.core.catalog, &by))
-        .and_then(|_| watch.pass_time(&station.core.catalog, &by));
+        .and_then(|_| watch.pass_time(&station.core.catalog, &by))
+        .and_then(|_| by_itself::catch_up(&station.core.catalog, &config.cases, &by));
     match after {
         // The card is archived; what is left of this the next run does.
         Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("{e}"),

@@ -21,7 +21,7 @@ use crate::base::config::{self, Config};
 use crate::catalog::alerts;
 use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::dockings::By;
-use crate::catalog::{Catalog, Connection, ledger, officers};
+use crate::catalog::{Catalog, Connection, feed, ledger, officers};
 use crate::custody::log;
 
 const READER: &str = "deadlines";
@@ -180,8 +180,8 @@ impl Rules {
 
     /// Works through a batch of custody entries; returns the last of them, and whether there may be more.
     fn read_on(&self, tx: &Connection, by: &By) -> Result<(u64, bool)> {
-        let from = deadlines::read_up_to(tx, READER)?;
-        let (last, objects) = deadlines::touched(tx, from, BATCH)?;
+        let from = feed::read_up_to(tx, READER)?;
+        let (last, objects) = feed::touched(tx, from, BATCH)?;
         if last == from {
             return Ok((last.unsigned_abs(), false));
         }
@@ -193,7 +193,7 @@ impl Rules {
         for subject in &subjects {
             self.evaluate(tx, by, subject, &stands)?;
         }
-        deadlines::set_read_up_to(tx, READER, last)?;
+        feed::set_read_up_to(tx, READER, last)?;
         Ok((last.unsigned_abs(), true))
     }
 

@@ -351,7 +351,7 @@ impl Drop for Mail {
 }
 
 /// A certificate authority in `dir/ca.pem`, and a certificate of it for localhost.
-fn certificate(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+pub fn certificate(dir: &Path) -> Option<(PathBuf, PathBuf)> {
     std::fs::write(dir.join("leaf.ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
     for line in [
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ca -keyout ca.key -out ca.pem -days 30",

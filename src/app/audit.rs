@@ -1,0 +1,64 @@
+//! The daemon's own check of the custody log, once a day: whoever alters it must not have to wait until a
+//! person thinks of looking.
+
+use std::time::{Duration, Instant};
+
+use crate::access::Person;
+use crate::alert::system;
+use crate::base::{Cancel, Error, Kind, Result};
+use crate::custody::verify::{Against, verify};
+use crate::ingest::checkpoints::{self, Keeper};
+use crate::ingest::station::Station;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// When the log was last checked by this process, and what was wrong with it.
+#[derive(Default)]
+pub struct Audit {
+    last: Option<Instant>,
+    /// What the last check found.
+    found: Option<String>,
+    /// What was told last.
+    told: Option<Option<String>>,
+}
+
+impl Audit {
+    /// Checks the log where a day has passed, and has an alert stand while it, or the signing of its
+    /// checkpoints, is not well.
+    ///
+    /// # Errors
+    /// [`Kind::Cancelled`], or what the catalogue says.
+    pub fn look(&mut self, station: &Station, keeper: &Keeper, cancel: &Cancel) -> Result<()> {
+        if self.last.is_none_or(|at| at.elapsed() >= DAY) {
+            self.found = check(station, cancel)?;
+            self.last = Some(Instant::now());
+        }
+        let wrong = self.found.clone().or_else(|| keeper.trouble().next().map(str::to_owned));
+        if self.told.as_ref() == Some(&wrong) {
+            return Ok(());
+        }
+        let (by, config, said) = (station.core.by(), station.settings().config.clone(), wrong.clone());
+        station.core.catalog.write(move |tx| {
+            let error = said.map(|what| Error::new(Kind::Integrity, what));
+            system::custody_checked(tx, &by, &config, error.as_ref().map_or(Ok(()), Err))
+        })?;
+        self.told = Some(wrong);
+        Ok(())
+    }
+}
+
+/// The first serious finding, where there is one.
+fn check(station: &Station, cancel: &Cancel) -> Result<Option<String>> {
+    let config = station.settings().config.clone();
+    let who = Person::administrator(station.core.actor.clone());
+    let report = station.core.catalog.read(|db| {
+        let (held, _) = checkpoints::held(&config, db)?;
+        verify(db, &who, Against { held, key: None }, cancel)
+    })?;
+    if report.good {
+        tracing::info!("custody log checked: {} entries, head {}", report.entries, report.head);
+        return Ok(None);
+    }
+    let worst = report.findings.iter().find(|f| f.what.is_serious());
+    Ok(worst.map(|f| f.text.clone()).or(Some(report.head)))
+}
