@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::dockings::By;
 use crate::base::clock::to_ms;
+use crate::base::segment::number_key;
 use crate::base::{Error, Kind, Result};
 use crate::custody::log;
 
@@ -122,6 +123,18 @@ pub fn standing(db: &Connection, kind: &str) -> Result<Vec<Alert>> {
     Ok(db.prepare_cached(&sql)?.query_map([kind], alert)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// What alerts of a kind stand about.
+pub fn subjects_of(db: &Connection, kind: &str) -> Result<Vec<String>> {
+    let sql = "SELECT subject FROM alert WHERE kind = ?1 AND state <> 'resolved'";
+    Ok(db.prepare_cached(sql)?.query_map([kind], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Kinds of the alerts that stand about a subject.
+pub fn kinds_about(db: &Connection, subject: &str) -> Result<Vec<String>> {
+    let sql = "SELECT kind FROM alert WHERE subject = ?1 AND state <> 'resolved'";
+    Ok(db.prepare_cached(sql)?.query_map([subject], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Alerts, the newest first: those that stand, or all.
 pub fn list(db: &Connection, all: bool) -> Result<Vec<Alert>> {
     let rule = if all { "" } else { "WHERE state <> 'resolved'" };
@@ -219,9 +232,9 @@ pub fn resolve(tx: &Connection, by: &By, id: i64, resolution: &str) -> Result<u6
 pub fn concerned(db: &Connection, subject: &str) -> Result<Vec<i64>> {
     let Some(number) = subject.strip_prefix("case:") else { return Ok(Vec::new()) };
     let mut query = db.prepare_cached(
-        "SELECT o.officer FROM case_officer o JOIN case_file c ON c.id = o.case_file WHERE c.number = ?1",
+        "SELECT o.officer FROM case_officer o JOIN case_file c ON c.id = o.case_file WHERE c.number_key = ?1",
     )?;
-    Ok(query.query_map([number], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+    Ok(query.query_map([number_key(number)], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Those with a role in a unit; where it has none, in the unit above it, and so on.

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::base::Result;
+use crate::base::segment::number_key;
 
 /// One promise with a due time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,7 +232,7 @@ pub struct CaseClock {
 pub fn case_clock(db: &Connection, number: &str) -> Result<Option<CaseClock>> {
     let sql = "SELECT c.unit, c.case_days, c.act_ended_at, c.closed_at,
                  (SELECT min(o.officer) FROM case_officer o WHERE o.case_file = c.id)
-               FROM case_file c WHERE c.number = ?1";
+               FROM case_file c WHERE c.number_key = ?1";
     let one = |r: &Row<'_>| {
         Ok(CaseClock {
             unit: r.get(0)?,
@@ -241,5 +242,5 @@ pub fn case_clock(db: &Connection, number: &str) -> Result<Option<CaseClock>> {
             officer: r.get(4)?,
         })
     };
-    Ok(db.prepare_cached(sql)?.query_row([number], one).optional()?)
+    Ok(db.prepare_cached(sql)?.query_row([number_key(number)], one).optional()?)
 }

@@ -14,10 +14,11 @@ use super::evaluate;
 use super::stage::{Stage, next_change, stage};
 use super::tidings::{self, Tidings};
 use crate::alert::Kind as AlertKind;
-use crate::alert::notify::{self, Desk};
+use crate::alert::notify::Desk;
 use crate::base::Result;
 use crate::base::clock::{from_ms, rfc3339, to_ms};
 use crate::base::config::{self, Config};
+use crate::catalog::alerts;
 use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::dockings::By;
 use crate::catalog::{Catalog, Connection, feed, ledger, officers};
@@ -89,8 +90,8 @@ impl Watch {
             }
             let rules = Arc::clone(&self.rules);
             catalog.write(move |tx| {
-                let stands = standing(tx)?;
                 let due = deadlines::due(tx, to_ms(now.at), BATCH)?;
+                let stands = standing_about(tx, due.iter().map(|d| &d.subject))?;
                 due.into_iter().try_for_each(|row| rules.settle(tx, &now, row, &stands))
             })?;
         }
@@ -133,7 +134,7 @@ impl Watch {
                 let subjects: Vec<String> = batch.iter().map(|d| d.subject.clone()).collect();
                 let (rules, by) = (Arc::clone(&self.rules), by());
                 catalog.write(move |tx| {
-                    let stands = standing(tx)?;
+                    let stands = standing_about(tx, subjects.iter())?;
                     subjects.iter().try_for_each(|s| rules.evaluate(tx, &by, s, &stands))
                 })?;
             }
@@ -143,7 +144,22 @@ impl Watch {
 }
 
 fn standing(db: &Connection) -> Result<Standing> {
-    Ok(notify::standing(db, &KINDS)?.into_iter().map(|a| (a.kind, a.subject)).collect())
+    let mut out = Standing::new();
+    for kind in KINDS {
+        let subjects = alerts::subjects_of(db, kind.word())?;
+        out.extend(subjects.into_iter().map(|subject| (kind.word().to_owned(), subject)));
+    }
+    Ok(out)
+}
+
+/// Only what stands about these: thousands of other alerts cost nothing.
+fn standing_about<'a>(db: &Connection, subjects: impl Iterator<Item = &'a String>) -> Result<Standing> {
+    let mut out = Standing::new();
+    for subject in subjects {
+        let kinds = alerts::kinds_about(db, subject)?;
+        out.extend(kinds.into_iter().map(|kind| (kind, subject.clone())));
+    }
+    Ok(out)
 }
 
 fn kinds_of(kind: &str) -> (AlertKind, AlertKind) {
@@ -173,7 +189,7 @@ impl Rules {
         for object in &objects {
             self.subjects_of(tx, object, &mut subjects)?;
         }
-        let stands = standing(tx)?;
+        let stands = standing_about(tx, subjects.iter())?;
         for subject in &subjects {
             self.evaluate(tx, by, subject, &stands)?;
         }

@@ -60,6 +60,20 @@ pub fn ask(table: &mut Table, made: &Made) {
             format!("{} for {due}: {} each", super::shown(took), super::shown(each)),
         );
     }
+    let sql = "SELECT 'recording:' || id FROM recording ORDER BY rowid DESC LIMIT 1";
+    let recording: String = catalog.read(|db| Ok(db.query_row(sql, [], |r| r.get(0))?)).expect("a recording");
+    let entry = || {
+        let by = by();
+        let note = by.entry("recording.classified", recording.clone(), serde_json::json!({}));
+        catalog.write(move |tx| docket::custody::log::append(tx, &note).map(drop)).expect("an entry");
+    };
+    let times = (0..super::TIMES).map(|_| {
+        entry();
+        let begun = Instant::now();
+        watch.catch_up(&catalog, &by).expect("caught up");
+        begun.elapsed()
+    });
+    table.many("deadlines: one change of a recording, its commit included", "what is due", times.collect());
     let begun = Instant::now();
     watch.reconsider(&catalog, &by).expect("all evaluated");
     table.put(

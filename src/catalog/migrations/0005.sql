@@ -23,7 +23,7 @@ CREATE TABLE deadline (
 CREATE INDEX deadline_next ON deadline (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX deadline_late ON deadline (met_at) WHERE state = 'late';
 CREATE INDEX deadline_recorder ON deadline (recorder) WHERE state = 'running';
-CREATE INDEX deadline_running ON deadline (kind, earliest) WHERE state = 'running';
+CREATE INDEX deadline_running ON deadline (kind, earliest, latest) WHERE state = 'running';
 
 -- How far a reader of the custody log has come.
 CREATE TABLE reader (
