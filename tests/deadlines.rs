@@ -420,7 +420,6 @@ fn rules_link_by_themselves_only_where_the_policy_says_so() {
     for on in [false, true] {
         let station = common::Station::with(&format!("[cases]\nlink_by_itself = {on}\n"));
         let hours_ago = |h| (Utc::now() - TimeDelta::hours(h)).to_rfc3339();
-        let opened = hours_ago(24);
         for args in [
             &["units", "add", "01", "--name", "执法大队"][..],
             &["officers", "add", "0001", "--name", "李明", "--unit", "01"],
