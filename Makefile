@@ -16,7 +16,7 @@ demo: build
 build: system
 	cargo build --release --locked
 
-test: system test-system
+test: system test-system target/aiosmtpd
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features failpoints -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

@@ -6,6 +6,7 @@ pub mod control;
 pub mod docks;
 pub mod figures;
 pub mod metrics;
+mod witness;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -248,6 +249,10 @@ fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
         }
         keeper.keep(station);
         aftercare.rest();
+        match witness::post(station, cancel) {
+            Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("a checkpoint for the witness: {e}"),
+            _ => {}
+        }
         match audit.look(station, &keeper, cancel) {
             Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("the custody log: {e}"),
             _ => {}

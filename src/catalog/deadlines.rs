@@ -91,6 +91,13 @@ pub fn running(db: &Connection, kind: &str) -> Result<Vec<Deadline>> {
     Ok(db.prepare_cached(&sql)?.query_map([kind], deadline)?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many deadlines run, and how many of them are past their earliest bound at `now`.
+pub fn counts(db: &Connection, now: i64) -> Result<(u64, u64)> {
+    let sql = "SELECT count(*), count(*) FILTER (WHERE earliest < ?1) FROM deadline WHERE state = 'running'";
+    let count = |r: &Row<'_>, i| Ok::<_, rusqlite::Error>(r.get::<_, i64>(i)?.unsigned_abs());
+    Ok(db.prepare_cached(sql)?.query_row([now], |r| Ok((count(r, 0)?, count(r, 1)?)))?)
+}
+
 /// Deadlines that were kept too late, the newest first.
 pub fn late(db: &Connection, limit: u32) -> Result<Vec<Deadline>> {
     let sql = format!("SELECT {COLUMNS} FROM deadline WHERE state = 'late' ORDER BY met_at DESC LIMIT ?1");

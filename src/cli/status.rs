@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::words::{self, t};
 use super::{Exit, StationArgs, look_into, output};
 use crate::app::control::{self, Ask, Tell};
+use crate::base::clock::{Clock, SystemClock, to_ms};
 use crate::base::config::Config;
 use crate::base::durable_fs::Dir;
 use crate::base::text::{bytes, hex, show};
@@ -16,7 +17,7 @@ use crate::base::{Cancel, Result};
 use crate::catalog::dockings::{self, Docking};
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::volumes::{self, VolumeRow};
-use crate::catalog::{alerts, left, outbox, recordings};
+use crate::catalog::{Connection, alerts, deadlines, left, outbox, recordings};
 use crate::custody::log;
 use crate::ingest::progress::Snapshot;
 
@@ -97,6 +98,11 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     output::field(t("daemon", "采集服务"), HEAD, &daemon)?;
     output::field(t("archive", "归档"), HEAD, &words::say(&stands))?;
     output::field(t("custody", "保管日志"), HEAD, &words::say(&custody))?;
+    let (running, overdue) = deadlines::counts(&db, to_ms(SystemClock.now()))?;
+    if running > 0 {
+        let stand = format!("{running} running, {overdue} of them overdue: docket deadlines");
+        output::field(t("due", "时限"), HEAD, &words::say(&stand))?;
+    }
     if open + acknowledged > 0 {
         let stand = format!(
             "{open} open, {acknowledged} acknowledged; {critical} of them critical: docket alerts list"
@@ -126,7 +132,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         }
         more(d.counts.left as usize, list.len())?;
     }
-    print_unfinished(&unfinished)?;
+    print_unfinished(&db, &config, &unfinished)?;
     Ok(exit)
 }
 
@@ -264,19 +270,30 @@ fn print_dockings(dockings: &[Docking]) -> Result<()> {
     Ok(())
 }
 
-fn print_unfinished(jobs: &[Job]) -> Result<()> {
+/// When an unfinished copy is due, where it is footage.
+fn due(db: &Connection, config: &Config, job: &Job) -> Result<String> {
+    let deadline = super::recordings::deadline(db, config, &job.recording)?;
+    Ok(deadline.filter(|d| d.state == "running").map_or_else(String::new, |d| {
+        let late = to_ms(SystemClock.now()) - d.latest;
+        let word = if late > 0 { t("OVERDUE since", "已逾期，时限为") } else { t("due", "时限") };
+        format!("{}{word} {}", t("; ", "；"), output::time(d.latest))
+    }))
+}
+
+fn print_unfinished(db: &Connection, config: &Config, jobs: &[Job]) -> Result<()> {
     if jobs.is_empty() {
         return Ok(());
     }
     output::line(&format!("\n{}", t("Not archived yet, and why:", "尚未归档及原因：")))?;
     for job in jobs.iter().take(NAMED) {
         output::line(&format!(
-            "  {} {}{}{}{}",
+            "  {} {}{}{}{}{}",
             job.recorder,
             words::noted(&show(OsStr::from_bytes(&job.source_path)), &bytes(job.size)),
             t(": ", "："),
             words::state(&job.state),
             job.reason.as_ref().map_or_else(String::new, |r| format!("{}{}", t(": ", "："), words::say(r))),
+            due(db, config, job)?,
         ))?;
     }
     more(jobs.len(), NAMED.min(jobs.len()))

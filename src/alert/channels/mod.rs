@@ -66,6 +66,25 @@ pub fn send(
     }
 }
 
+/// Hands JSON of another kind to a webhook; `key` is what its receiver knows it by when it comes again.
+///
+/// # Errors
+/// What went wrong; a channel that is no webhook.
+pub fn post(
+    channel: &Channel,
+    key: &str,
+    body: &serde_json::Value,
+    now: DateTime<Utc>,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let time = Duration::from_secs(channel.timeout);
+    let Via::Webhook(hook) = &channel.via else {
+        let what = format!("channel {} is no webhook", channel.name);
+        return Err(Failure::surely(Error::new(Kind::Invalid, what)));
+    };
+    within(&channel.name, time, cancel, webhook::post(hook, key, &body.to_string(), now, time))
+}
+
 /// Runs one delivery on this thread until it ends, its time is over, or stopping is asked for.
 fn within(
     name: &str,

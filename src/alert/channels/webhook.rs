@@ -24,24 +24,36 @@ pub async fn send(
     now: DateTime<Utc>,
     time: Duration,
 ) -> Result<(), Failure> {
-    let secret = hook.secret_file.as_deref().map(secret::read).transpose().map_err(Failure::surely)?;
-    let secret = secret.as_deref();
-    let client = client(hook, time)?;
-    let url = robots::address(hook.format, &hook.url.0, secret, now.timestamp_millis());
     let body = match hook.format {
         Format::Docket => letter.json(now),
         robot => {
             let subject = letter.subject();
             let room = robots::most(robot).saturating_sub(subject.len() + 1);
             let text = format!("{subject}\n{}", letter.text(&chrono::Local, room));
-            robots::body(robot, &text, secret, now.timestamp())
+            robots::body(robot, &text, secret_of(hook)?.as_deref(), now.timestamp())
         }
     };
-    let body = body.to_string();
-    let mut request = client
-        .post(url)
-        .header("Content-Type", "application/json")
-        .header("Idempotency-Key", header(&letter.key));
+    post(hook, &letter.key, &body.to_string(), now, time).await
+}
+
+fn secret_of(hook: &Webhook) -> Result<Option<String>, Failure> {
+    hook.secret_file.as_deref().map(secret::read).transpose().map_err(Failure::surely)
+}
+
+/// Posts a body; `key` is what a receiver knows it by when it comes again.
+pub async fn post(
+    hook: &Webhook,
+    key: &str,
+    body: &str,
+    now: DateTime<Utc>,
+    time: Duration,
+) -> Result<(), Failure> {
+    let secret = secret_of(hook)?;
+    let secret = secret.as_deref();
+    let client = client(hook, time)?;
+    let url = robots::address(hook.format, &hook.url.0, secret, now.timestamp_millis());
+    let mut request =
+        client.post(url).header("Content-Type", "application/json").header("Idempotency-Key", header(key));
     if let (Format::Docket, Some(secret)) = (hook.format, secret) {
         // Over time and body: an old message cannot be played again as a new one.
         let at = now.timestamp().to_string();
@@ -50,7 +62,7 @@ pub async fn send(
             .header("X-Docket-Timestamp", at)
             .header("X-Docket-Signature", format!("sha256={}", hex(&signed)));
     }
-    let answer = request.body(body).send().await.map_err(|e| failed(hook, e))?;
+    let answer = request.body(body.to_owned()).send().await.map_err(|e| failed(hook, e))?;
     let status = answer.status();
     if status.is_redirection() {
         return Err(Failure::surely(

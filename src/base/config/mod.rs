@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 pub use self::channels::{Alerts, Channel};
+use self::channels::{Format, Via};
 pub use self::rules::{Cases, Custody, Deadlines, Metrics};
 use self::section::Section;
 pub use self::section::parse_size;
@@ -253,6 +254,15 @@ impl Config {
         twice(self.docks.iter().map(|d| &d.name), "dock name", problems);
         twice(self.docks.iter().map(|d| d.path.display().to_string()), "dock path", problems);
         twice(self.channels.iter().map(|c| &c.name), "channel name", problems);
+        let is_hook = |name: &String| {
+            let named = self.channels.iter().find(|c| c.name == *name);
+            named.is_some_and(|c| matches!(&c.via, Via::Webhook(hook) if hook.format == Format::Docket))
+        };
+        if let Some(name) = self.custody.webhook.as_ref().filter(|name| !is_hook(name)) {
+            problems.push(format!(
+                "custody.webhook names `{name}`, but no [[channel]] of that name is a webhook of docket's format"
+            ));
+        }
         if self.archive_to.is_empty() && !self.volumes.is_empty() {
             problems.push("ingest.archive_to is empty: nothing would be archived".into());
         }

@@ -48,11 +48,13 @@ pub struct Custody {
     pub checkpoint_every: u64,
     /// A folder elsewhere that gets every checkpoint.
     pub witness: Option<PathBuf>,
+    /// The webhook channel that gets every checkpoint.
+    pub webhook: Option<String>,
 }
 
 impl Default for Custody {
     fn default() -> Self {
-        Self { checkpoint_every: 10_000, witness: None }
+        Self { checkpoint_every: 10_000, witness: None, webhook: None }
     }
 }
 
@@ -93,6 +95,7 @@ pub(super) fn custody(s: &mut Section, base: &Path) -> Custody {
     Custody {
         checkpoint_every: s.number("checkpoint_every", 1, 1 << 40).unwrap_or(old.checkpoint_every),
         witness: s.path_optional("witness", base),
+        webhook: s.string("webhook"),
     }
 }
 
