@@ -58,7 +58,7 @@ pub struct Disk {
     pub space: Space,
     /// Bytes that are left for others.
     pub reserve: u64,
-    /// Copies on it that are not well; more than [`FOLD`] are not all here.
+    /// Copies on it that are not well; more than `FOLD` are not all here.
     pub bad: Vec<BadCopy>,
     /// How many they are.
     pub not_well: u64,

@@ -12,7 +12,7 @@ use crate::catalog::{Connection, officers, recorders, units};
 /// A register or the ledger as a file, with words in Chinese or English.
 ///
 /// # Errors
-/// [`Kind::Forbidden`].
+/// `Kind::Forbidden`.
 pub fn export(
     db: &Connection,
     who: &Person,

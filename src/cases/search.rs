@@ -78,7 +78,7 @@ pub fn search(db: &Connection, who: &Person, q: &Query) -> Result<Found> {
 /// Looks for cases only; whether there may be more.
 ///
 /// # Errors
-/// As [`search`].
+/// As [`search()`].
 pub fn find_cases(db: &Connection, who: &Person, q: &Query) -> Result<(Vec<Case>, bool)> {
     let reach = access::reach(who.role, Deed::ReadCase);
     let mut officer = q.officer.as_ref().map(|badge| officers::find(db, badge)).transpose()?.map(|o| o.id);
