@@ -76,16 +76,20 @@ pub struct About {
     pub unit: Option<i64>,
     /// The officers it concerns: on the case, in the ledger, holding the recorder.
     pub officers: Vec<i64>,
+    /// It holds a state secret, a business secret or somebody's privacy (article 31): within the unit it is
+    /// for its head and those whom it concerns.
+    pub guarded: bool,
 }
 
 /// Whether the table lets this person do this.
 pub fn is_allowed(who: &Person, deed: Deed, about: &About) -> bool {
+    let is_own = who.officer.is_some_and(|me| about.officers.contains(&me));
     match reach(who.role, deed) {
         Reach::None => false,
-        Reach::Own => who.officer.is_some_and(|me| about.officers.contains(&me)),
+        Reach::Own => is_own,
         Reach::Unit => {
-            who.unit.is_some() && who.unit == about.unit
-                || who.officer.is_some_and(|me| about.officers.contains(&me))
+            let of_unit = who.unit.is_some() && who.unit == about.unit;
+            is_own || of_unit && (!about.guarded || who.role == Role::Head)
         }
         Reach::All => true,
     }
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn reach_is_what_it_says() {
-        let about = About { unit: Some(1), officers: vec![7] };
+        let about = About { unit: Some(1), officers: vec![7], guarded: false };
         let (own, strange) = (person(Role::Officer, 7, 2), person(Role::Officer, 8, 2));
         assert!(is_allowed(&own, Deed::ChangeCase, &about));
         assert!(!is_allowed(&strange, Deed::ChangeCase, &about));
@@ -126,6 +130,14 @@ mod tests {
         assert!(!is_allowed(&person(Role::Head, 9, 2), Deed::ApproveExemption, &about));
         let e = check(&strange, Deed::ChangeCase, &about).unwrap_err();
         assert_eq!(e.kind(), Kind::Forbidden);
+    }
+
+    #[test]
+    fn a_secret_of_the_unit_is_for_its_head_and_those_it_concerns() {
+        let about = About { unit: Some(1), officers: vec![7], guarded: true };
+        let may = |role, officer, unit| is_allowed(&person(role, officer, unit), Deed::ReadCase, &about);
+        assert!(may(Role::Head, 9, 1) && may(Role::Officer, 7, 1) && may(Role::Reviewer, 7, 1));
+        assert!(!may(Role::Reviewer, 8, 1) && !may(Role::Head, 9, 2) && !may(Role::Officer, 8, 1));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum Deed {
     TestChannel,
     /// Look at the custody log, and check it.
     ReadCustody,
+    /// Work on the station itself: archive, check, mend and back up.
+    RunStation,
     /// Replace the key that signs the custody log's checkpoints.
     ReplaceCustodyKey,
 }
@@ -62,7 +64,7 @@ use Reach::{All, None, Own, Unit};
 
 /// Rows: deeds. Columns: officer, reviewer, head, supervisor, storage, admin.
 #[rustfmt::skip]
-const TABLE: [(Deed, [Reach; 6]); 19] = [
+const TABLE: [(Deed, [Reach; 6]); 20] = [
     (Deed::ReadRegisters,     [All,  All,  All,  All,  All,  All]),
     (Deed::ChangeRegisters,   [None, None, None, None, None, All]),
     (Deed::KeepLedger,        [Own,  None, Unit, None, All,  All]),
@@ -80,7 +82,8 @@ const TABLE: [(Deed, [Reach; 6]); 19] = [
     (Deed::ReadAlerts,        [Own,  Unit, Unit, All,  All,  All]),
     (Deed::AcknowledgeAlert,  [Own,  None, Unit, None, All,  All]),
     (Deed::TestChannel,       [None, None, None, None, All,  All]),
-    (Deed::ReadCustody,       [None, None, Unit, All,  All,  All]),
+    (Deed::ReadCustody,       [None, None, None, All,  All,  All]),
+    (Deed::RunStation,        [None, None, None, None, All,  All]),
     (Deed::ReplaceCustodyKey, [None, None, None, None, None, All]),
 ];
 
@@ -96,8 +99,8 @@ pub fn reach(role: Role, deed: Deed) -> Reach {
 
 impl Deed {
     /// Every deed of the table.
-    pub const ALL: [Deed; 19] = {
-        let mut all = [Deed::ReadRegisters; 19];
+    pub const ALL: [Deed; 20] = {
+        let mut all = [Deed::ReadRegisters; 20];
         let mut i = 0;
         while i < all.len() {
             all[i] = TABLE[i].0;
@@ -133,6 +136,7 @@ impl Deed {
             Deed::AcknowledgeAlert => "acknowledge this alert",
             Deed::TestChannel => "test a channel",
             Deed::ReadCustody => "look at the custody log",
+            Deed::RunStation => "work on the station itself",
             Deed::ReplaceCustodyKey => "replace the custody key",
         }
     }

@@ -71,7 +71,7 @@ fn told(c: &Condition) -> Told<'_> {
 pub fn about(db: &Connection, alert: &Alert) -> Result<About> {
     let mut officers = alerts::concerned(db, &alert.subject)?;
     officers.extend(alert.officer);
-    Ok(About { unit: alert.unit, officers })
+    Ok(About { unit: alert.unit, officers, guarded: false })
 }
 
 /// Alerts that a person may see, the newest first: those that stand, or all.

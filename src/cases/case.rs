@@ -142,7 +142,7 @@ pub fn open(tx: &Connection, who: &Person, at: DateTime<Utc>, lists: &Checklists
     access::check(
         who,
         Deed::OpenCase,
-        &About { unit: Some(unit), officers: team.iter().map(|o| o.id).collect() },
+        &About { unit: Some(unit), officers: team.iter().map(|o| o.id).collect(), guarded: false },
     )?;
     let (kind, list) = lists.choose(&new.kind, new.checklist.as_deref())?;
     let opened = new.opened_at.unwrap_or(at);

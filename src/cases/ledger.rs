@@ -116,7 +116,7 @@ pub fn each(
 pub fn issue(tx: &Connection, who: &Person, at: DateTime<Utc>, take: &Take) -> Result<Issue> {
     let officer = officers::find(tx, &take.badge)?;
     let unit = about(tx, &take.recorder, Some(&officer))?;
-    check(who, Deed::KeepLedger, &About { unit, officers: vec![officer.id] })?;
+    check(who, Deed::KeepLedger, &About { unit, officers: vec![officer.id], guarded: false })?;
     enter(tx, &By { actor: who.actor.clone(), at }, take, &officer, &HashMap::new())
 }
 
@@ -265,7 +265,11 @@ pub fn give_back(
     let open = ledger::open_of(tx, recorder)?;
     let holder = open.as_ref().map(|i| officers::get(tx, i.officer)).transpose()?.flatten();
     let unit = about(tx, recorder, holder.as_ref())?;
-    check(who, Deed::KeepLedger, &About { unit, officers: holder.iter().map(|o| o.id).collect() })?;
+    check(
+        who,
+        Deed::KeepLedger,
+        &About { unit, officers: holder.iter().map(|o| o.id).collect(), guarded: false },
+    )?;
     let Some(open) = open else {
         let what = match ledger::last_issue_before(tx, recorder, to_ms(at))?.and_then(|i| i.returned_at) {
             Some(back) => format!("recorder {recorder} is not out: it came back at {}", spoken(back)),
@@ -298,7 +302,7 @@ fn to_mend(tx: &Connection, who: &Person, id: i64) -> Result<Issue> {
     let old = ledger::get(tx, id)?;
     let holder = old.as_ref().map(|i| officers::get(tx, i.officer)).transpose()?.flatten();
     let unit = old.as_ref().map(|i| about(tx, &i.recorder, holder.as_ref())).transpose()?.flatten();
-    check(who, Deed::KeepLedger, &About { unit, officers: Vec::new() })?;
+    check(who, Deed::KeepLedger, &About { unit, ..About::default() })?;
     let old = old.ok_or_else(|| {
         Error::new(Kind::NotFound, format!("the ledger has no entry {id}"))
             .next("`docket ledger list` shows the numbers")

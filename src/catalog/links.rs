@@ -147,6 +147,11 @@ pub fn set_classification(tx: &Connection, recording: &str, word: &str) -> Resul
     Ok(())
 }
 
+/// Whether a class is one of those that article 31 has kept by permission.
+pub fn is_guarded(class: &str) -> bool {
+    matches!(class, "secret" | "commercial" | "privacy")
+}
+
 /// What the table of rights asks about a recording: who held the recorder, their unit (else the recorder's),
 /// and the officers on the cases it is linked to.
 pub fn about(db: &Connection, r: &recordings::Recording) -> Result<About> {
@@ -173,5 +178,5 @@ pub fn about(db: &Connection, r: &recordings::Recording) -> Result<About> {
     let mut officers: Vec<i64> =
         query.query_map([&r.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     officers.extend(holder);
-    Ok(About { unit, officers })
+    Ok(About { unit, officers, guarded: is_guarded(&r.classification) })
 }

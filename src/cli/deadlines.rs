@@ -67,7 +67,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
 }
 
 fn may_see(who: &Person, d: &Deadline) -> bool {
-    let about = About { unit: d.unit, officers: d.officer.into_iter().collect() };
+    let about = About { unit: d.unit, officers: d.officer.into_iter().collect(), guarded: false };
     access::is_allowed(who, Deed::ReadAlerts, &about)
 }
 

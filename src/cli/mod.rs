@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::access::Person;
+use crate::access::{self, About, Deed, Person};
 use crate::base::config::{Config, Source};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::{self, Connection};
@@ -154,11 +154,51 @@ enum Command {
     MediaWorker,
 }
 
+impl Command {
+    /// Whether it works on the station as a whole: who acts in an officer's name needs the right to.
+    fn is_of_station(&self) -> bool {
+        use Command::{Backup, Doctor, Fsck, Ingest, Init, Rebuild, Run, Status, Verify};
+        matches!(
+            self,
+            Init(_)
+                | Run(_)
+                | Ingest(_)
+                | Status(_)
+                | Verify(_)
+                | Fsck(_)
+                | Rebuild(_)
+                | Backup(_)
+                | Doctor(_)
+        )
+    }
+}
+
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
     let cli = help::parse();
+    let done = may_begin(&cli).and_then(|()| run(cli));
+    match done {
+        Ok(Exit::Good) => ExitCode::SUCCESS,
+        Ok(Exit::Attention) => ExitCode::from(ATTENTION),
+        Ok(Exit::Altered) => ExitCode::from(ALTERED),
+        Err(e) => {
+            eprintln!("docket{}{}", words::t(": ", "："), words::error(&e));
+            ExitCode::from(if e.kind() == Kind::Cancelled { 130 } else { 1 })
+        }
+    }
+}
+
+fn may_begin(cli: &Cli) -> Result<()> {
+    if cli.station.acting.is_none() || !cli.command.is_of_station() {
+        return Ok(());
+    }
+    let who = cli.station.person(&look_into(&cli.station.config()?)?)?;
+    access::check(&who, Deed::RunStation, &About::default())
+}
+
+fn run(cli: Cli) -> Result<Exit> {
     let station = &cli.station;
-    let done = match cli.command {
+    match cli.command {
         Command::Init(args) => init::run(station, &args),
         Command::Run(args) => run::run(station, &args),
         Command::Ingest(args) => ingest::run(station, &args),
@@ -186,15 +226,6 @@ pub fn main() -> ExitCode {
         }
         Command::Man(args) => man::run(&args),
         Command::MediaWorker => crate::media::child::serve().map(|()| Exit::Good),
-    };
-    match done {
-        Ok(Exit::Good) => ExitCode::SUCCESS,
-        Ok(Exit::Attention) => ExitCode::from(ATTENTION),
-        Ok(Exit::Altered) => ExitCode::from(ALTERED),
-        Err(e) => {
-            eprintln!("docket{}{}", words::t(": ", "："), words::error(&e));
-            ExitCode::from(if e.kind() == Kind::Cancelled { 130 } else { 1 })
-        }
     }
 }
 

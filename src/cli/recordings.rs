@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 
 use super::words::{self, t};
 use super::{Exit, StationArgs, custody, look_into, output};
+use crate::access::{self, About, Deed, Person, Reach};
 use crate::base::clock::{Clock, SystemClock, from_ms, rfc3339, to_ms};
 use crate::base::config::Config;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::recordings::{self, Copy, Filter, Recording};
-use crate::catalog::{Connection, jobs, officers, volumes};
+use crate::catalog::{Connection, jobs, links, officers, volumes};
 use crate::custody::log;
 use crate::deadline::evaluate;
 
@@ -92,9 +93,10 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let config = args.config()?;
     let db = look_into(&config)?;
     let places = Places::new(&db, &config)?;
+    let who = args.person(&db)?;
     match &options.id {
-        Some(id) => show_one(&db, &config, &places, id, options.json),
-        None => list(&db, &config, &places, options),
+        Some(id) => show_one(&db, &who, &config, &places, id, options.json),
+        None => list(&db, &who, &config, &places, options),
     }
 }
 
@@ -148,7 +150,14 @@ pub fn value(
     Ok(all)
 }
 
-fn unfinished(db: &Connection, config: &Config, options: &Args) -> Result<Vec<Value>> {
+/// Whether somebody may look at a recording.
+fn may_see(db: &Connection, who: &Person, r: &Recording) -> Result<bool> {
+    // Who may see all need not be asked for each of a million.
+    Ok(access::reach(who.role, Deed::ReadRecordings) == Reach::All
+        || access::is_allowed(who, Deed::ReadRecordings, &links::about(db, r)?))
+}
+
+fn unfinished(db: &Connection, who: &Person, config: &Config, options: &Args) -> Result<Vec<Value>> {
     let Some(state) = &options.state else { return Ok(Vec::new()) };
     let fits = |j: &jobs::Job| {
         j.state == *state
@@ -161,15 +170,20 @@ fn unfinished(db: &Connection, config: &Config, options: &Args) -> Result<Vec<Va
             "source_path": show(OsStr::from_bytes(&j.source_path)) });
         let deadline = deadline(db, config, &j.recording)?;
         add_deadline(&mut all, deadline.as_ref(), to_ms(SystemClock.now()));
-        Ok(all)
+        let about = deadline.map_or_else(About::default, |d| About {
+            unit: d.unit,
+            officers: d.officer.into_iter().collect(),
+            guarded: false,
+        });
+        Ok(access::is_allowed(who, Deed::ReadRecordings, &about).then_some(all))
     };
-    jobs::all(db)?.into_iter().filter(fits).map(one).collect()
+    jobs::all(db)?.into_iter().filter(fits).filter_map(|j| one(j).transpose()).collect()
 }
 
-fn list(db: &Connection, config: &Config, places: &Places, options: &Args) -> Result<Exit> {
+fn list(db: &Connection, who: &Person, config: &Config, places: &Places, options: &Args) -> Result<Exit> {
     let filter =
         Filter { recorder: options.recorder.clone(), day: options.day.clone(), state: options.state.clone() };
-    let unfinished = unfinished(db, config, options)?;
+    let unfinished = unfinished(db, who, config, options)?;
     if options.json {
         // One by one: an archive may hold a million.
         let mut first = true;
@@ -179,6 +193,9 @@ fn list(db: &Connection, config: &Config, places: &Places, options: &Args) -> Re
             output::line(&format!("{lead}{text}"))
         };
         recordings::list(db, &filter, &mut |r| {
+            if !may_see(db, who, &r)? {
+                return Ok(());
+            }
             print(&value(db, config, &r, &recordings::copies(db, &r.id)?, places)?)
         })?;
         unfinished.iter().try_for_each(&mut print)?;
@@ -188,6 +205,9 @@ fn list(db: &Connection, config: &Config, places: &Places, options: &Args) -> Re
     let (mut count, mut size) = (0_u64, 0);
     let mut page = table();
     recordings::list(db, &filter, &mut |r| {
+        if !may_see(db, who, &r)? {
+            return Ok(());
+        }
         count += 1;
         size += r.size;
         page.add_row([
@@ -240,8 +260,16 @@ pub fn duration(r: &Recording) -> String {
     }
 }
 
-fn show_one(db: &Connection, config: &Config, places: &Places, id: &str, as_json: bool) -> Result<Exit> {
+fn show_one(
+    db: &Connection,
+    who: &Person,
+    config: &Config,
+    places: &Places,
+    id: &str,
+    as_json: bool,
+) -> Result<Exit> {
     let r = recordings::find(db, id)?;
+    access::check(who, Deed::ReadRecordings, &links::about(db, &r)?)?;
     let copies = recordings::copies(db, &r.id)?;
     let history = log::history(db, &format!("recording:{}", r.id))?;
     if history.is_empty() {
