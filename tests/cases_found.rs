@@ -148,6 +148,10 @@ fn cases_and_recordings_are_found() {
     office.ok("HN001", &["cases", "set", "12号", "--title", "李家村违法建设"]);
     assert_eq!(find("HN001", &["张家村"]).0, [""; 0]);
     assert_eq!(find("HN001", &["李家村"]).0, std::slice::from_ref(&first));
+    // So is a changed name of an officer.
+    office.station.ok(&["officers", "set", "HN004", "--name", "欧阳晓明"]);
+    assert_eq!(find("HN003", &["欧阳小明"]).0, [""; 0]);
+    assert_eq!(find("HN003", &["阳晓明"]).0, std::slice::from_ref(&second));
     // Recordings by day, recorder, case, file name.
     assert_eq!(find("HN005", &["--day", "2026-11-20"]), (vec![], 0), "they are another unit's");
     office.write().execute("UPDATE recording SET officer = 1", []).unwrap();

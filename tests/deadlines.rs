@@ -412,3 +412,54 @@ fn late_archiving_by_a_command_is_on_record_at_once() {
     let again: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(again[0]["deadline"], list[0]["deadline"]);
 }
+
+/// With the policy on, footage of an officer of the case within a step's time is linked by a rule, and
+/// marked so; with it off nothing is.
+#[test]
+fn rules_link_by_themselves_only_where_the_policy_says_so() {
+    for on in [false, true] {
+        let station = common::Station::with(&format!("[cases]\nlink_by_itself = {on}\n"));
+        let hours_ago = |h| (Utc::now() - TimeDelta::hours(h)).to_rfc3339();
+        for args in [
+            &["units", "add", "01", "--name", "执法大队"][..],
+            &["officers", "add", "0001", "--name", "李明", "--unit", "01"],
+            &["recorders", "add", "REC01", "--unit", "01"],
+            &[
+                "cases",
+                "open",
+                "罚1号",
+                "--kind",
+                "penalty",
+                "--title",
+                "占地",
+                "--unit",
+                "01",
+                "--officer",
+                "0001",
+            ],
+        ] {
+            station.ok(args);
+        }
+        let taken = hours_ago(5);
+        station.ok(&["ledger", "issue", "REC01", "--officer", "0001", "--purpose", "检查", "--at", &taken]);
+        let (from, to) = (hours_ago(4), hours_ago(2));
+        station.ok(&["cases", "step", "罚1号", "site-inspection", "--from", &from, "--to", &to]);
+        let card = station.card("REC01");
+        // A picture takes no time, and its name tells when it was taken: nothing is left in doubt.
+        let taken = Utc::now() - TimeDelta::hours(3);
+        let local = taken + TimeDelta::hours(8);
+        let name = format!("DCAM_REC01_000001_{}.jpg", local.format("%Y%m%d_%H%M%S"));
+        put(card.join("DCIM").join(&name), &content(1, 4000));
+        stamp(&card.join("DCIM").join(&name), taken);
+        station.ok(&["ingest", card.to_str().unwrap()]);
+        let case = station.json(&["cases", "show", "罚1号", "--json"]);
+        let links: Vec<_> = case["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|s| s["links"].as_array().unwrap().clone())
+            .collect();
+        assert_eq!(links.len(), usize::from(on), "{case:#}");
+        assert!(links.iter().all(|l| l["automatic"] == true), "{case:#}");
+    }
+}

@@ -15,6 +15,7 @@ pub mod link;
 pub mod registers;
 pub mod rules;
 pub mod search;
+mod step;
 pub mod suggest;
 pub mod table;
 pub mod terms;

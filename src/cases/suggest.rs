@@ -15,7 +15,7 @@ use crate::base::Result;
 use crate::base::clock::to_ms;
 use crate::base::text::show;
 use crate::catalog::Connection;
-use crate::catalog::candidates::{self, Candidate, Glimpse};
+use crate::catalog::candidates::{self, Candidate, First, Glimpse};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
 use crate::catalog::ledger;
@@ -29,7 +29,7 @@ const BEFORE: i64 = 14 * DAY;
 /// A recording longer than this is cut by every recorder known: one that runs into a step begins later.
 const LONGEST: i64 = 2 * 3_600_000;
 /// Recordings looked at for each officer and recorder, and for each step.
-const LOOKED_AT: u32 = 400;
+const LOOKED_AT: u32 = 150;
 
 /// A proposal with what a person needs to judge it.
 #[derive(Debug, Clone)]
@@ -138,9 +138,12 @@ fn gather(db: &Connection, view: &CaseView) -> Result<BTreeMap<String, Candidate
         .collect();
     let (from, to) = (from.saturating_sub(BEFORE), to.saturating_add(DAY));
     for (officer, ..) in &view.officers {
-        take(candidates::of_officer(db, *officer, from, to, LOOKED_AT)?);
-        for (recorder, _, begin, end) in candidates::held_by(db, *officer, from, to)? {
-            take(candidates::of_recorder(db, &recorder, begin, end, LOOKED_AT)?);
+        // What lies about the beginning of a case, and what came last; a case may be open for years.
+        for first in [First::Oldest, First::Newest] {
+            take(candidates::of_officer(db, *officer, (from, to), first, LOOKED_AT)?);
+            for (recorder, _, begin, end) in candidates::held_by(db, *officer, from, to)? {
+                take(candidates::of_recorder(db, &recorder, (begin, end), first, LOOKED_AT)?);
+            }
         }
     }
     let ours: Vec<i64> = view.officers.iter().map(|o| o.0).collect();
@@ -152,9 +155,9 @@ fn gather(db: &Connection, view: &CaseView) -> Result<BTreeMap<String, Candidate
             || hints(view, g)
     };
     for (begin, end) in windows {
-        take(candidates::taken_between(db, (begin, end), LOOKED_AT as usize, &wanted)?);
+        take(candidates::taken_between(db, (begin, end), 2 * LOOKED_AT as usize, &wanted)?);
         let before = (begin.saturating_sub(LONGEST), begin.saturating_sub(1));
-        take(candidates::taken_between(db, before, LOOKED_AT as usize / 4, &wanted)?);
+        take(candidates::taken_between(db, before, LOOKED_AT as usize / 2, &wanted)?);
     }
     Ok(out)
 }

@@ -68,27 +68,50 @@ pub fn one(db: &Connection, id: &str) -> Result<Candidate> {
     Ok(db.prepare_cached(&sql)?.query_row([id], candidate)?)
 }
 
-/// Recordings noted as an officer's, newest first.
-pub fn of_officer(db: &Connection, officer: i64, from: i64, to: i64, limit: u32) -> Result<Vec<Candidate>> {
+/// Which of several come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// The oldest.
+    Oldest,
+    /// The newest.
+    Newest,
+}
+
+impl First {
+    fn order(self) -> &'static str {
+        if self == First::Oldest { "ASC" } else { "DESC" }
+    }
+}
+
+/// Recordings noted as an officer's, made between two times.
+pub fn of_officer(
+    db: &Connection,
+    officer: i64,
+    (from, to): (i64, i64),
+    first: First,
+    limit: u32,
+) -> Result<Vec<Candidate>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM recording WHERE officer = ?1 AND taken_at BETWEEN ?2 AND ?3
-         ORDER BY taken_at DESC LIMIT ?4"
+        "SELECT {COLUMNS} FROM recording INDEXED BY recording_officer
+         WHERE officer = ?1 AND taken_at BETWEEN ?2 AND ?3 ORDER BY taken_at {} LIMIT ?4",
+        first.order()
     );
     let mut query = db.prepare_cached(&sql)?;
     Ok(query.query_map(params![officer, from, to, limit], candidate)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Recordings of a recorder, newest first.
+/// Recordings of a recorder, made between two times, that are not noted as anybody's.
 pub fn of_recorder(
     db: &Connection,
     recorder: &str,
-    from: i64,
-    to: i64,
+    (from, to): (i64, i64),
+    first: First,
     limit: u32,
 ) -> Result<Vec<Candidate>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM recording INDEXED BY recording_recorder
-         WHERE recorder = ?1 AND taken_at BETWEEN ?2 AND ?3 ORDER BY taken_at DESC LIMIT ?4"
+         WHERE recorder = ?1 AND taken_at BETWEEN ?2 AND ?3 AND officer IS NULL ORDER BY taken_at {} LIMIT ?4",
+        first.order()
     );
     let mut query = db.prepare_cached(&sql)?;
     Ok(query.query_map(params![recorder, from, to, limit], candidate)?.collect::<rusqlite::Result<_>>()?)

@@ -146,6 +146,13 @@ pub fn index(tx: &Connection, id: i64) -> Result<()> {
     Ok(())
 }
 
+/// Writes the words of an officer's cases anew: they are found by the officer's name too.
+pub fn index_of_officer(tx: &Connection, officer: i64) -> Result<()> {
+    let mut query = tx.prepare_cached("SELECT case_file FROM case_officer WHERE officer = ?1")?;
+    let cases: Vec<i64> = query.query_map([officer], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+    cases.into_iter().try_for_each(|case| index(tx, case))
+}
+
 /// The case of a place in the catalogue.
 ///
 /// # Errors

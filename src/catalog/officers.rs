@@ -130,6 +130,9 @@ pub fn update(tx: &Connection, by: &By, old: &Officer, new: &Officer) -> Result<
         new.digest,
         new.left
     ])?;
+    if old.name != new.name {
+        super::cases::index_of_officer(tx, old.id)?;
+    }
     let action = match (old.left, new.left) {
         (false, true) => "officer.left",
         (true, false) => "officer.rejoined",

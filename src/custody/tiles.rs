@@ -30,24 +30,30 @@ pub fn subtree(db: &Connection, level: u32, place: u64) -> Result<Hash> {
 
 /// `count` hashes of a tile level, from `start` on.
 fn hashes(db: &Connection, level: u32, start: u64, count: u64) -> Result<Vec<Hash>> {
-    let range = params![start.cast_signed(), (start + count).cast_signed(), level];
     let mut out = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
-    let sql = match level {
-        0 => "SELECT seq - 1, leaf FROM custody WHERE seq > ?1 AND seq <= ?2 AND ?3 = 0 ORDER BY seq",
-        _ => {
-            "SELECT place, hash FROM custody_tile WHERE level = ?3 AND place >= ?1 AND place < ?2 ORDER BY place"
-        }
+    let end = start + count;
+    // LIMIT ends the reading, whatever the planner makes of an upper bound.
+    let mut query = db.prepare_cached(match level {
+        0 => "SELECT seq - 1, leaf FROM custody WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        _ => "SELECT place, hash FROM custody_tile WHERE level = ?3 AND place >= ?1 ORDER BY place LIMIT ?2",
+    })?;
+    let (from, most) = (start.cast_signed(), count.cast_signed());
+    let mut rows = if level == 0 {
+        query.query(params![from, most])?
+    } else {
+        query.query(params![from, most, level])?
     };
-    let mut query = db.prepare_cached(sql)?;
-    let mut rows = query.query(range)?;
     let mut next = start;
     while let Some(row) = rows.next()? {
         let (place, hash) = (row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, Hash>(1)?);
+        if place >= end {
+            break;
+        }
         fill_up(db, level, &mut next, place, &mut out)?;
         out.push(hash);
         next += 1;
     }
-    fill_up(db, level, &mut next, start + count, &mut out)?;
+    fill_up(db, level, &mut next, end, &mut out)?;
     Ok(out)
 }
 

@@ -21,16 +21,16 @@ use crate::custody::note::{PublicKey, Signed};
 use crate::custody::verify::Held;
 use crate::custody::{log, tiles};
 
-/// Gives a station its key where it has none: the file first, then the entry that names it. Returns the
-/// key where the log names it from now on.
+/// Gives a station its key where its log names none: the file first, then the entry that names it. Returns
+/// the key where the log names it from now on. Whether the file still holds a key that was named before is
+/// looked at when it is to sign.
 ///
 /// # Errors
-/// Never makes another key where the log names one: [`Kind::Integrity`] says what to do.
+/// Where the file cannot be made or read, or holds another station's key.
 pub fn ensure_key(catalog: &Catalog, data: &Path, station: &str, by: &By) -> Result<Option<PublicKey>> {
     let origin = checkpoint::origin(station);
     let (named, signed) = catalog.read(|db| Ok((key::current(db)?, checkpoint::newest(db)?)))?;
     if named.is_some() || signed.is_some() {
-        catalog.read(|db| key::signer(data, db))?;
         return Ok(None);
     }
     let public = match key::load(data)? {

@@ -21,6 +21,7 @@ use crate::base::{Error, Kind, Result, process};
 use crate::card::profile::Profiles;
 use crate::catalog::dockings::By;
 use crate::catalog::{Catalog, Connection, dockings, volumes};
+use crate::custody::key;
 
 /// The catalogue's file in the data directory.
 pub const CATALOG: &str = "catalog.sqlite";
@@ -411,6 +412,7 @@ pub fn init(config: &Config, clock: &dyn Clock, actor: &str) -> Result<Vec<Strin
     if let Some(key) = checkpoints::ensure_key(&catalog, data, &station, &by)? {
         made.push(format!("custody key {key}"));
     }
+    let key = catalog.read(|db| key::signer(data, db));
     for config in &config.volumes {
         let (name, path) = (config.name.clone(), config.path.display().to_string());
         if Volume::marker(&config.path).is_ok() {
@@ -433,5 +435,6 @@ pub fn init(config: &Config, clock: &dyn Clock, actor: &str) -> Result<Vec<Strin
             made.push(format!("dock {} at {}", dock.name, dock.path.display()));
         }
     }
-    Ok(made)
+    // Last, so that everything else is made all the same.
+    key.map(|_| made)
 }

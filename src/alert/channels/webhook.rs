@@ -126,11 +126,13 @@ fn failed(hook: &Webhook, e: reqwest::Error) -> Failure {
     Failure { error, perhaps }
 }
 
-/// The cause in the library's words, without the layers it went through.
+/// The cause at the bottom, without the layers it went through.
 fn why(e: &reqwest::Error) -> String {
-    let text = chain(e);
-    let inner = text.rsplit_once("(Connect): ").map(|(_, inner)| inner.to_owned());
-    inner.unwrap_or(text)
+    let mut last: &dyn std::error::Error = e;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    chain(last)
 }
 
 /// What the receiver answered, as far as anybody reads it.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{args, change, show};
+use super::{args, change, json};
 use crate::base::Result;
 use crate::base::config::Config;
 use crate::cases::case::{self, Changes, New, StepChanges};
@@ -174,7 +174,7 @@ pub struct ReopenArgs {
 fn tell(config: &Config, number: &str, as_json: bool, said: &str) -> Result<Exit> {
     if as_json {
         let db = look_into(config)?;
-        output::json(&show::value(&db, config, &cases::find(&db, number)?)?)?;
+        output::json(&json::value(&db, config, &cases::find(&db, number)?)?)?;
     } else {
         output::tell(said)?;
     }
@@ -233,7 +233,7 @@ pub fn officers(station: &StationArgs, args: &OfficersArgs) -> Result<Exit> {
 
 pub fn step(station: &StationArgs, args: &StepArgs) -> Result<Exit> {
     let config = station.config()?;
-    let (number, step) = (args.number.clone(), args.step.clone());
+    let (number, which) = (args.number.clone(), args.step.clone());
     let applies = (args.applies || args.does_not_apply).then_some(args.applies);
     let forget = args.no_time.then_some(None);
     let changes = StepChanges {
@@ -245,7 +245,7 @@ pub fn step(station: &StationArgs, args: &StepArgs) -> Result<Exit> {
     // What the rule is sure of is linked in the same transaction as the time it goes by.
     let by_itself = config.cases.link_by_itself && (args.from.is_some() || args.to.is_some());
     let (changed, linked) = change(station, &config, move |tx, who, at| {
-        let changed = case::set_step(tx, who, at, &number, &step, &changes)?;
+        let changed = case::set_step(tx, who, at, &number, &which, &changes)?;
         let linked = match by_itself {
             true => link_certain_of_case(tx, at, &cases::find(tx, &number)?)?,
             false => Vec::new(),

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{change, show};
+use super::{change, json};
 use crate::base::Result;
 use crate::cases::exempt::{self, GROUNDS, New};
 use crate::catalog::exemptions::{self, Exemption};
@@ -127,7 +127,7 @@ pub fn run(station: &StationArgs, command: &Command) -> Result<Exit> {
         }
     };
     if json {
-        output::json(&show::exemption_json(&e))?;
+        output::json(&json::exemption_json(&e))?;
     } else {
         output::tell(&format!("exemption {} is {}", e.id, e.state))?;
     }

@@ -4,6 +4,7 @@ mod args;
 mod edit;
 mod exempt;
 mod footage;
+mod json;
 mod show;
 
 use chrono::{DateTime, Utc};
@@ -16,7 +17,8 @@ use crate::base::config::Config;
 use crate::catalog::{Catalog, Connection};
 use crate::ingest::station::CATALOG;
 
-pub use show::{case_rows, print_case, value};
+pub use json::value;
+pub use show::{case_rows, print_case};
 
 /// Open, change and close cases; link footage to their steps
 #[derive(clap::Args)]
