@@ -34,7 +34,8 @@ smoke:
 
 # docket against the disk and against cp, rsync and rclone; docs/benchmarks.md keeps the tables. Needs root
 # (loop devices, cold caches, throttling), 20 GB of room, and about two hours.
-# BENCH="full small" takes some sections only; BENCH_MIB and BENCH_ROUNDS make it shorter.
+# BENCH="full small" takes some sections only, BENCH=scale the large catalogues (10 GB, five minutes, no root).
+# BENCH_MIB, BENCH_ROUNDS and BENCH_RECORDINGS make it shorter.
 .PHONY: bench
 bench: system
 	@command -v rsync >/dev/null && command -v mkfs.ext4 >/dev/null || $(SUDO) apt-get install -y -qq rsync e2fsprogs >/dev/null

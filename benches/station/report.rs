@@ -26,14 +26,14 @@ impl Report {
         self.say(&format!("| {} |", cells.join(" | ")));
     }
 
-    /// Puts the tables between the marks of `docs/benchmarks.md`; the text around them stays.
-    pub fn keep(&self) {
+    /// Puts the tables between the marks of this name in `docs/benchmarks.md`; the text around them stays.
+    pub fn keep(&self, name: &str) {
         const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md");
-        const MARKS: [&str; 2] = ["<!-- measured: begin -->\n", "<!-- measured: end -->\n"];
+        let marks = ["begin", "end"].map(|which| format!("<!-- {name}: {which} -->\n"));
         let old = std::fs::read_to_string(PATH).expect("docs/benchmarks.md");
-        let (before, rest) = old.split_once(MARKS[0]).expect("the first mark");
-        let (_, after) = rest.split_once(MARKS[1]).expect("the second mark");
-        let new = format!("{before}{}{}\n{}{after}", MARKS[0], self.text, MARKS[1]);
+        let (before, rest) = old.split_once(&marks[0]).expect("the first mark");
+        let (_, after) = rest.split_once(&marks[1]).expect("the second mark");
+        let new = format!("{before}{}{}\n{}{after}", marks[0], self.text, marks[1]);
         std::fs::write(PATH, new).expect("docs/benchmarks.md");
     }
 }

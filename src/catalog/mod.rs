@@ -106,6 +106,9 @@ impl Catalog {
             MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => newer(path),
             e => refuse(path, &e),
         })?;
+        // After migrating, which sorts whole tables: what a change may have to undo is small, and written to a
+        // temporary file it costs a fifth of the writer's time.
+        db.pragma_update(None, "temp_store", "MEMORY")?;
         let (writer, changes) = mpsc::sync_channel(4 * GROUP);
         let thread = std::thread::Builder::new()
             .name("catalogue".into())

@@ -16,7 +16,11 @@ use crate::lab::sh;
 
 pub fn ask(table: &mut Table, made: &Made) {
     let copy = made.data.with_file_name("copy.sqlite");
-    sh(&format!("rm -f {0} {0}-wal {0}-shm; cp {1}/catalog.sqlite {0}", copy.display(), made.data.display()));
+    sh(&format!(
+        "rm -f {0} {0}-wal {0}-shm; cp {1}/catalog.sqlite {0}; sync {0}",
+        copy.display(),
+        made.data.display()
+    ));
     let catalog = Catalog::open(&copy).expect("the catalogue");
     let config = Source::Data(made.data.clone()).load().expect("settings");
     let watch = Watch::new(&config);

@@ -79,8 +79,10 @@ fn shown(d: Duration) -> String {
     }
 }
 
-/// The section `scale`.
-pub fn scale(report: &mut Report) {
+/// The section `scale`; its table is kept once every size was measured.
+pub fn scale(machine: &str) {
+    let mut report = Report::default();
+    report.say(machine);
     let sizes = [10_000, 100_000, 1_000_000];
     let most = crate::setting("BENCH_RECORDINGS", 1_000_000);
     let mut table = Table::default();
@@ -103,6 +105,9 @@ pub fn scale(report: &mut Report) {
         let mut cells = vec![row.what.to_owned(), row.aim.to_owned()];
         cells.extend(row.cells);
         report.row(&cells);
+    }
+    if sizes.iter().all(|size| *size <= most) {
+        report.keep("scale");
     }
 }
 
