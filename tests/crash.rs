@@ -55,6 +55,8 @@ fn every_point_in_the_source_is_tried() {
     }
     let mut found = BTreeSet::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    // Those of the outbox are killed at in tests/channels.rs.
+    found.retain(|point| !point.starts_with("outbox."));
     let listed: BTreeSet<String> = POINTS.iter().map(|p| (*p).to_owned()).collect();
     assert_eq!(found, listed, "failpoints of src on the left, those that are killed at on the right");
 }

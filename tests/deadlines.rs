@@ -75,7 +75,9 @@ impl World {
         let Self { station, clock, open, watch } = self;
         drop((open, watch));
         let (open, watch) = Self::start(&station, &clock);
-        Self { station, clock, open, watch }
+        let world = Self { station, clock, open, watch };
+        world.watch.resume(&world.open.core.catalog, &|| world.open.core.by()).unwrap();
+        world
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -239,6 +241,161 @@ fn a_recorder_returned_by_hand_is_not_believed_empty() {
     assert_eq!(world.told()[1], ("recorder-not-docked".into(), "open".into(), 1));
     let reason = world.deadline("recorder:REC01").reason;
     assert!(reason.contains("by hand"), "{reason}");
+}
+
+/// Neither a return by hand nor a new issue takes footage off a card: an officer cannot silence the clock.
+#[test]
+fn an_issue_after_a_return_by_hand_starts_no_new_clock() {
+    let world = World::new("03-01T00:00");
+    let (_, officer) = world.people(None);
+    let id = world.issue("REC01", officer, at("03-01T00:00"));
+    world.set(at("03-02T10:00"));
+    world.write(move |tx, by| {
+        let old = ledger::get(tx, id)?.unwrap();
+        ledger::finish(tx, by, &Issue { returned_at: Some(to_ms(by.at)), ..old })
+    });
+    world.issue("REC01", officer, at("03-02T10:00"));
+    world.look();
+    assert_eq!(world.told(), told([("recorder-not-docked", "open", 1)]));
+    assert_eq!(world.deadline("recorder:REC01").latest, to_ms(at("03-02T00:00")));
+}
+
+/// An issue empties no card: older footage keeps its own time, its lateness, and who had it then.
+#[test]
+fn footage_older_than_the_last_issue_keeps_its_time_and_its_officer() {
+    let world = World::new("03-01T08:00");
+    let (unit, first) = world.people(None);
+    let second = world.write(move |tx, by| officers::insert(tx, by, &officer("0002", unit, Role::Officer)));
+    let id = world.issue("REC01", first, at("03-01T08:00"));
+    world.set(at("03-03T10:00"));
+    world.write(move |tx, by| {
+        let old = ledger::get(tx, id)?.unwrap();
+        ledger::finish(tx, by, &Issue { returned_at: Some(to_ms(by.at)), ..old })
+    });
+    world.issue("REC01", second, at("03-03T10:00"));
+    let card = world.station.card("REC01");
+    put(card.join("v.mp4"), &content(1, 4000));
+    stamp(&card.join("v.mp4"), at("03-01T15:00"));
+    world.set(at("03-03T15:00"));
+    world.dock(&card);
+    world.look();
+    let list = world.station.json(&["recordings", "--json"]);
+    assert_eq!(list[0]["deadline"], "2026-03-02T15:00:00.000Z", "{list:#}");
+    assert_eq!((&list[0]["late_by_seconds"], &list[0]["officer"]), (&86_400.into(), &"0001".into()));
+}
+
+/// The daemon was gone while the card was taken, used and brought back: what it shows is believed.
+#[test]
+fn a_stay_cut_off_with_the_daemon_is_safe_no_longer_than_it_looked() {
+    let world = World::new("03-01T08:00");
+    let card = world.station.card("REC01");
+    put(card.join("v.mp4"), &content(1, 4000));
+    stamp(&card.join("v.mp4"), at("03-01T07:00"));
+    let progress = Arc::new(Progress::default());
+    let mut docking =
+        docking::Docking::begin(&world.open, World::request(&card), progress, &Cancel::new()).unwrap();
+    docking.look_and_copy().unwrap();
+    // Killed: nobody closes the stay.
+    drop(docking);
+    world.set(at("03-02T08:00"));
+    let world = world.restart();
+    put(card.join("w.mp4"), &content(2, 4000));
+    stamp(&card.join("w.mp4"), at("03-01T20:00"));
+    world.dock(&card);
+    world.look();
+    let list = world.station.json(&["recordings", "--json"]);
+    let new = list.as_array().unwrap().iter().find(|r| r["source_path"] == "w.mp4").unwrap();
+    assert_eq!(new["deadline"], "2026-03-02T20:00:00.000Z", "{new:#}");
+}
+
+/// Entering or mending the ledger afterwards reaches what is archived already, and the log keeps both.
+#[test]
+fn a_ledger_put_right_says_who_was_late() {
+    let world = World::new("03-03T08:00");
+    let (unit, first) = world.people(None);
+    let second = world.write(move |tx, by| officers::insert(tx, by, &officer("0002", unit, Role::Officer)));
+    let card = world.station.card("REC01");
+    put(card.join("v.mp4"), &content(1, 4000));
+    stamp(&card.join("v.mp4"), at("03-01T15:00"));
+    world.dock(&card);
+    world.look();
+    let officer_of = || world.station.json(&["recordings", "--json"])[0]["officer"].clone();
+    assert_eq!(officer_of(), serde_json::Value::Null);
+    let id = world.issue("REC01", first, at("03-01T08:00"));
+    world.look();
+    assert_eq!(officer_of(), "0001");
+    world.write(move |tx, by| {
+        let old = ledger::get(tx, id)?.unwrap();
+        ledger::correct(
+            tx,
+            by,
+            &old,
+            &Issue { officer: second, ..old.clone() },
+            "entered for the wrong officer",
+        )
+    });
+    world.look();
+    assert_eq!(officer_of(), "0002");
+    assert_eq!(world.custody("recording.late"), 3);
+}
+
+#[test]
+fn what_changed_while_the_daemon_was_stopped_holds_from_its_start() {
+    let world = World::new("03-01T00:00");
+    let (_, officer) = world.people(None);
+    world.issue("REC01", officer, at("03-01T00:00"));
+    world.set(at("03-01T10:00"));
+    world.look();
+    assert_eq!(world.told(), []);
+    // A limit of the settings.
+    let file = world.station.data().join("docket.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}\n[deadlines]\narchive_hours = 5\n")).unwrap();
+    let world = world.restart();
+    world.look();
+    assert_eq!(world.told(), told([("recorder-not-docked", "open", 1)]));
+    // The clock, which was ahead.
+    world.set(at("03-01T02:00"));
+    let world = world.restart();
+    assert_eq!(
+        world.told(),
+        told([("recorder-not-docked", "resolved", 1), ("recorder-due-soon", "open", 0)])
+    );
+}
+
+#[test]
+fn a_card_of_many_late_files_is_told_of_once() {
+    let world = World::new("03-03T08:00");
+    world.people(None);
+    let card = world.station.card("REC01");
+    for i in 0..40 {
+        let path = card.join(format!("v{i:02}.mp4"));
+        put(&path, &content(i, 4000));
+        stamp(&path, at("03-01T15:00"));
+    }
+    world.dock(&card);
+    world.look();
+    assert_eq!(world.custody("recording.late"), 40);
+    let list = world.alerts();
+    assert_eq!(list.len(), 1, "{list:?}");
+    assert_eq!((list[0].subject.as_str(), list[0].state.as_str()), ("recorder:REC01", "resolved"));
+}
+
+/// A station whose clock was a year ahead for a moment calls nobody late for it.
+#[test]
+fn lateness_by_a_clock_that_was_wrong_is_taken_back() {
+    let world = World::new("03-01T08:00");
+    let card = world.station.card("REC01");
+    put(card.join("v.mp4"), &content(1, 4000));
+    stamp(&card.join("v.mp4"), at("03-01T07:00"));
+    world.set(at("03-01T08:00") + TimeDelta::days(400));
+    world.dock(&card);
+    world.look();
+    assert_eq!(world.custody("recording.late"), 1);
+    world.set(at("03-01T08:01"));
+    world.watch.after_clock_step(&world.open.core.catalog, &|| world.open.core.by()).unwrap();
+    assert_eq!(world.custody("recording.not-late"), 1);
+    assert_eq!(world.station.json(&["recordings", "--json"])[0]["late_by_seconds"], 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What somebody must know: conditions become alerts, alerts become messages, messages reach people.
 
 pub mod channels;
+pub mod devices;
 pub mod message;
 pub mod notify;
 pub mod outbox;
@@ -151,7 +152,7 @@ impl Kind {
                 "dock the recorder and leave it until the screen says that it is safe to take"
             }
             Kind::RecorderNotDocked | Kind::RecorderDueSoon => {
-                "dock the recorder, or take it back in the ledger: docket ledger return"
+                "dock the recorder: only a docking shows that it holds nothing; a return by hand does not"
             }
             Kind::CaseOverdue | Kind::CaseDueSoon => {
                 "complete the case file and close it: docket cases show NUMBER tells what is missing"
@@ -164,7 +165,7 @@ impl Kind {
             Kind::VolumeForeign => "look what is mounted there; `docket doctor` says what is wrong with it",
             Kind::DockFault => "look at the dock and its card: docket status",
             Kind::CardDamaged => "keep the card as it is, and dock it once more; then have it replaced",
-            Kind::DeviceUnknown => "take the device out, and find out whose it is",
+            Kind::DeviceUnknown => "find out whose it is, and register it: docket recorders add ID",
             Kind::IdentityDuplicate => "take both recorders out, and give each a number of its own",
             Kind::ClockOff => "set the recorder's clock before it is issued again",
             Kind::DerivativesFailing => "the originals are safe; `docket doctor` looks at FFmpeg",

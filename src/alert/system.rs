@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::devices::{self, Devices};
 use super::notify::{Desk, details, standing, steps};
 use super::{Condition, Kind, Severity};
 use crate::base::clock::{from_ms, rfc3339, to_ms};
@@ -22,7 +23,8 @@ use crate::catalog::{Connection, officers};
 use crate::ingest::station::Station;
 
 /// Kinds that this room sees to by itself.
-pub const KINDS: [Kind; 10] = [
+pub const KINDS: [Kind; 11] = [
+    Kind::DeviceUnknown,
     Kind::VerificationFailed,
     Kind::VolumeFull,
     Kind::VolumeMissing,
@@ -123,6 +125,8 @@ pub struct Facts {
     pub docked: Vec<(String, String)>,
     /// Clocks that are off, with the unit of who had the recorder.
     pub clocks: Vec<(ClockOff, Option<i64>)>,
+    /// Recorders that somebody should look at.
+    pub devices: Devices,
     /// When the station was created, milliseconds UTC.
     pub created_at: Option<i64>,
     /// When its catalogue was last backed up, milliseconds UTC.
@@ -197,6 +201,7 @@ pub fn evaluate(facts: &Facts, now_ms: i64) -> Vec<Condition> {
     out.extend(cards(facts));
     out.extend(facts.docked.iter().filter_map(|(card, trouble)| twice(card, trouble)));
     out.extend(facts.clocks.iter().map(|(off, unit)| clock(off, *unit)));
+    out.extend(devices::evaluate(&facts.devices));
     out.extend(backup(facts, now_ms));
     out.extend(facts.channels.iter().filter_map(failing));
     out
@@ -213,7 +218,9 @@ pub fn check(station: &Station, docked: &[(String, String)]) -> Result<usize> {
     let now = to_ms(by.at);
     let spaces = spaces(&settings.config);
     let (present, is_same) = station.core.catalog.read(|db| {
-        let present = evaluate(&gather(db, &settings.config, docked, &spaces)?, now);
+        let mut facts = gather(db, &settings.config, docked, &spaces)?;
+        facts.devices = devices::gather(db, now)?;
+        let present = evaluate(&facts, now);
         let is_same = steps(&standing(db, &KINDS)?, &present).is_empty();
         Ok((present, is_same))
     })?;

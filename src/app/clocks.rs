@@ -62,6 +62,8 @@ struct Clocks<'a> {
     station: &'a Station,
     settings: Arc<Settings>,
     watch: Watch,
+    /// Whether the work was taken up after the start.
+    resumed: bool,
     /// The last custody entry that was taken over.
     head: Option<u64>,
     /// When the next deadline changes by time alone.
@@ -77,6 +79,7 @@ impl<'a> Clocks<'a> {
             station,
             watch: Watch::new(&settings.config),
             settings,
+            resumed: false,
             head: None,
             next: Some(DateTime::<Utc>::MIN_UTC),
             last: (station.core.clock.now(), since_boot()),
@@ -107,9 +110,18 @@ impl<'a> Clocks<'a> {
             self.watch.after_clock_step(catalog, &by)?;
             any = true;
         }
+        if !self.resumed {
+            self.watch.resume(catalog, &by)?;
+            self.resumed = true;
+            any = true;
+        }
         let head = catalog.read(log::head)?.0;
         if self.head != Some(head) {
-            self.head = Some(self.watch.catch_up(catalog, &by)?);
+            match self.watch.catch_up(catalog, &by) {
+                Ok(read) => self.head = Some(read),
+                // What is due is due, whatever cannot be read.
+                Err(e) => tracing::warn!("deadlines: {e}"),
+            }
             by_itself::catch_up(catalog, &self.settings.config.cases, &by)?;
             any = true;
         }

@@ -135,6 +135,12 @@ pub fn kinds_about(db: &Connection, subject: &str) -> Result<Vec<String>> {
     Ok(db.prepare_cached(sql)?.query_map([subject], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether an alert of a kind was opened for a subject since a moment.
+pub fn was_opened_since(db: &Connection, kind: &str, subject: &str, since: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM alert WHERE subject = ?2 AND kind = ?1 AND opened_at >= ?3";
+    Ok(db.prepare_cached(sql)?.exists(params![kind, subject, since])?)
+}
+
 /// Alerts, the newest first: those that stand, or all.
 pub fn list(db: &Connection, all: bool) -> Result<Vec<Alert>> {
     let rule = if all { "" } else { "WHERE state <> 'resolved'" };

@@ -104,12 +104,6 @@ pub fn late(db: &Connection, limit: u32) -> Result<Vec<Deadline>> {
     Ok(db.prepare_cached(&sql)?.query_map([limit], deadline)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Whether footage of a recorder is known that is not archived yet.
-pub fn has_running_recordings(db: &Connection, recorder: &str) -> Result<bool> {
-    let sql = "SELECT 1 FROM job WHERE recorder = ?1 AND kind IN ('video', 'audio', 'photo') LIMIT 1";
-    Ok(db.prepare_cached(sql)?.exists([recorder])?)
-}
-
 /// What is known of a recording, archived or still to be.
 #[derive(Debug, Clone)]
 pub struct Footage {
@@ -159,22 +153,98 @@ pub fn set_holder(tx: &Connection, id: &str, officer: Option<i64>) -> Result<()>
 }
 
 /// The last moment before `seen` at which the whole card of a recorder was known to be archived, by the
-/// stays up to `docking`: a stay that ended safely was safe until then.
+/// stays up to `docking`: a stay that ended safely was safe until then, one that was cut off with the daemon
+/// only as long as anybody looked.
 pub fn emptied_before(db: &Connection, recorder: &str, docking: i64, seen: i64) -> Result<Option<i64>> {
-    let sql = "SELECT CASE WHEN ended_at < ?3 AND state = 'safe' THEN ended_at ELSE safe_at END FROM docking
-               WHERE recorder = ?1 AND id <= ?2 AND safe_at < ?3 ORDER BY started_at DESC LIMIT 1";
-    Ok(db.prepare_cached(sql)?.query_row(params![recorder, docking, seen], |r| r.get(0)).optional()?)
+    let sql = "SELECT id, safe_at, ended_at, state FROM docking
+               WHERE recorder = ?1 AND id <= ?2 AND safe_at < ?3 ORDER BY id DESC LIMIT 1";
+    let one = |r: &Row<'_>| {
+        Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, Option<i64>>(2)?, r.get::<_, String>(3)?))
+    };
+    let found = db.prepare_cached(sql)?.query_row(params![recorder, docking, seen], one).optional()?;
+    let Some((id, safe, ended, state)) = found else { return Ok(None) };
+    Ok(Some(match ended.filter(|ended| *ended < seen && state == "safe") {
+        Some(ended) if !was_interrupted(db, id)? => ended,
+        _ => safe,
+    }))
 }
 
-/// When a stay began, was safe, and ended, milliseconds.
-pub type StayTimes = (i64, Option<i64>, Option<i64>);
+/// One stay, as far as clocks need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StayRow {
+    /// Its number.
+    pub id: i64,
+    /// When it began, milliseconds.
+    pub started_at: i64,
+    /// When everything was archived.
+    pub safe_at: Option<i64>,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+    /// Its state.
+    pub state: String,
+    /// Files that could not be archived.
+    pub failed: i64,
+}
 
-/// The newest stay of a recorder.
-pub fn newest_stay(db: &Connection, recorder: &str) -> Result<Option<StayTimes>> {
-    let sql = "SELECT started_at, safe_at, ended_at FROM docking WHERE recorder = ?1
-               ORDER BY started_at DESC, id DESC LIMIT 1";
-    let one = |r: &Row<'_>| Ok((r.get(0)?, r.get(1)?, r.get(2)?));
-    Ok(db.prepare_cached(sql)?.query_row([recorder], one).optional()?)
+/// The stays of a recorder, the newest first; by number, since clocks are set.
+pub fn stays(db: &Connection, recorder: &str, limit: u32) -> Result<Vec<StayRow>> {
+    let sql = "SELECT id, started_at, safe_at, ended_at, state, failed FROM docking WHERE recorder = ?1
+               ORDER BY id DESC LIMIT ?2";
+    let one = |r: &Row<'_>| {
+        Ok(StayRow {
+            id: r.get(0)?,
+            started_at: r.get(1)?,
+            safe_at: r.get(2)?,
+            ended_at: r.get(3)?,
+            state: r.get(4)?,
+            failed: r.get(5)?,
+        })
+    };
+    Ok(db.prepare_cached(sql)?.query_map(params![recorder, limit], one)?.collect::<rusqlite::Result<_>>()?)
+}
+
+fn has_entry(db: &Connection, docking: i64, words: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM custody WHERE object = ?1 AND instr(CAST(entry AS TEXT), ?2) > 0";
+    Ok(db.prepare_cached(sql)?.exists(params![format!("docking:{docking}"), words])?)
+}
+
+/// Whether a stay was cut off with the daemon: nobody looked any more until the next start.
+pub fn was_interrupted(db: &Connection, docking: i64) -> Result<bool> {
+    has_entry(db, docking, "\"action\":\"docking.interrupted\"")
+}
+
+/// Whether the whole card was looked through in a stay: only then the copying begins.
+pub fn was_walked(db: &Connection, docking: i64) -> Result<bool> {
+    has_entry(db, docking, "\"state\":\"copying\"")
+}
+
+/// Whether files of a stay wait to be archived, or were given up.
+pub fn has_jobs(db: &Connection, docking: i64) -> Result<bool> {
+    Ok(db.prepare_cached("SELECT 1 FROM job WHERE docking = ?1 LIMIT 1")?.exists([docking])?)
+}
+
+/// Recordings of a recorder that were archived from a moment on.
+pub fn archived_since(db: &Connection, recorder: &str, from: i64) -> Result<Vec<String>> {
+    let sql = "SELECT id FROM recording WHERE recorder = ?1 AND archived_at >= ?2
+               AND kind IN ('video', 'audio', 'photo')";
+    Ok(db
+        .prepare_cached(sql)?
+        .query_map(params![recorder, from], |r| r.get(0))?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// Subjects of late deadlines that were kept after a moment: by a clock that was wrong, where it is to come.
+pub fn late_after(db: &Connection, at: i64) -> Result<Vec<String>> {
+    let sql = "SELECT subject FROM deadline WHERE state = 'late' AND met_at > ?1";
+    Ok(db.prepare_cached(sql)?.query_map([at], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Until when a recorder that is being copied from is in hand: a stay that takes longer than `patience`
+/// milliseconds is trouble, and none that anybody waits for.
+pub fn in_hand_until(db: &Connection, recorder: &str, patience: i64) -> Result<Option<i64>> {
+    let sql = "SELECT max(started_at) + ?2 FROM docking
+               WHERE ended_at IS NULL AND recorder = ?1 AND state IN ('looking', 'copying')";
+    Ok(db.prepare_cached(sql)?.query_row(params![recorder, patience], |r| r.get(0)).optional()?.flatten())
 }
 
 /// The subjects of the running deadlines of a recorder's footage.
@@ -183,17 +253,31 @@ pub fn running_of(db: &Connection, recorder: &str) -> Result<Vec<String>> {
     Ok(db.prepare_cached(sql)?.query_map([recorder], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many recordings of a recorder are past the earliest bound of their deadline at a moment.
+pub fn overdue_of(db: &Connection, recorder: &str, now: i64) -> Result<u64> {
+    let sql = "SELECT count(*) FROM deadline WHERE recorder = ?1 AND state = 'running' AND kind = 'recording'
+               AND earliest < ?2";
+    let count: i64 = db.prepare_cached(sql)?.query_row(params![recorder, now], |r| r.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// Recorders whose clock was not credible in footage that is not archived, or was since a moment, and the
+/// reasoning for one of them.
+pub fn doubtful_clocks(db: &Connection, since: i64) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT recorder, max(reason) FROM deadline
+               WHERE kind = 'recording' AND earliest < latest AND reason LIKE '%clock is not credible%'
+                 AND (state = 'running' OR met_at >= ?1) AND recorder IS NOT NULL GROUP BY recorder";
+    Ok(db
+        .prepare_cached(sql)?
+        .query_map([since], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
 /// Raw bytes of the path that a recording had on its card.
 pub fn source_of(db: &Connection, id: &str) -> Result<Option<Vec<u8>>> {
     let sql = "SELECT source_path FROM recording WHERE id = ?1
                UNION ALL SELECT source_path FROM job WHERE recording = ?1";
     Ok(db.prepare_cached(sql)?.query_row([id], |r| r.get(0)).optional()?)
-}
-
-/// Whether a recorder is being copied from now.
-pub fn is_docked(db: &Connection, recorder: &str) -> Result<bool> {
-    let sql = "SELECT 1 FROM docking WHERE ended_at IS NULL AND recorder = ?1";
-    Ok(db.prepare_cached(sql)?.exists([recorder])?)
 }
 
 /// The recorder of a stay.

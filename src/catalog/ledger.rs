@@ -6,8 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use serde_json::{Map, Value, json};
 
-use super::change_in_savepoint;
 use super::dockings::By;
+use super::in_savepoint;
 use super::officers;
 use crate::base::Result;
 use crate::base::clock::{from_ms, rfc3339, to_ms};
@@ -116,6 +116,11 @@ pub fn neighbours(db: &Connection, recorder: &str, at: i64, except: i64) -> Resu
     let after = "WHERE recorder = ?1 AND issued_at > ?2 AND void = 0 AND id <> ?3 ORDER BY issued_at";
     let params: [&dyn ToSql; 3] = [&recorder, &at, &except];
     Ok([one(db, before, &params)?, one(db, after, &params)?].into_iter().flatten().collect())
+}
+
+/// The first entry of a recorder that began after a time (milliseconds UTC).
+pub fn first_issue_after(db: &Connection, recorder: &str, at: i64) -> Result<Option<Issue>> {
+    one(db, "WHERE recorder = ?1 AND issued_at > ?2 AND void = 0 ORDER BY issued_at", &[&recorder, &at])
 }
 
 /// Who held a recorder at a time (milliseconds UTC), by number in the officers' register: who had taken it
@@ -278,7 +283,7 @@ pub fn void(tx: &Connection, by: &By, old: &Issue, why: &str) -> Result<()> {
 /// Only where the whole transaction is gone.
 pub fn return_by_docking(tx: &Connection, by: &By, recorder: &str, docking: i64) -> Result<()> {
     let at = to_ms(by.at);
-    let done = change_in_savepoint(tx, |tx| match open_of(tx, recorder)? {
+    let done = in_savepoint(tx, |tx| match open_of(tx, recorder)? {
         Some(open) if open.issued_at <= at => {
             finish(tx, by, &Issue { returned_at: Some(at), docking: Some(docking), ..open })
         }

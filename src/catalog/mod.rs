@@ -134,7 +134,7 @@ impl Catalog {
     {
         let (reply, answer) = mpsc::sync_channel(1);
         let make = Box::new(move |tx: Result<&Connection>| -> Answer {
-            let result = tx.and_then(|tx| change_in_savepoint(tx, change));
+            let result = tx.and_then(|tx| in_savepoint(tx, change));
             Box::new(move |committed| drop(reply.send(committed.and(result))))
         });
         if let Some(writer) = &self.writer {
@@ -295,7 +295,11 @@ fn differences<const N: usize>(
     (!details.is_empty()).then_some(Value::Object(details))
 }
 
-fn change_in_savepoint<T>(tx: &Connection, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+/// Makes a change inside a transaction that is taken back whole where it fails; what was made before stays.
+///
+/// # Errors
+/// Those of the change.
+pub fn in_savepoint<T>(tx: &Connection, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     tx.prepare_cached("SAVEPOINT change")?.execute([])?;
     let result = change(tx);
     if result.is_err() {

@@ -93,6 +93,14 @@ pub fn get(db: &Connection, id: &str) -> Result<Option<Entry>> {
     Ok(db.prepare_cached(&sql)?.query_row([id], entry).optional()?)
 }
 
+/// Recorders that the station has seen and the register does not know, where a register is kept.
+pub fn strangers(db: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT r.id FROM recorder r
+               WHERE EXISTS (SELECT 1 FROM recorder_entry)
+                 AND NOT EXISTS (SELECT 1 FROM recorder_entry e WHERE e.id = r.id) ORDER BY r.id";
+    Ok(db.prepare_cached(sql)?.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whether the station has ever seen a recorder.
 pub fn was_seen(db: &Connection, id: &str) -> Result<bool> {
     Ok(db.prepare_cached("SELECT 1 FROM recorder WHERE id = ?1")?.exists([id])?)

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::words::{self, t};
-use super::{Exit, StationArgs, custody, look_into, output};
+use super::{Exit, StationArgs, custody, judge, look_into, output};
 use crate::access::{self, About, Deed};
 use crate::alert::notify::{self, Desk};
 use crate::alert::{Kind as AlertKind, message, outbox as delivery};
@@ -83,6 +83,7 @@ enum Command {
 
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let config = args.config()?;
+    judge(&config);
     let db = look_into(&config)?;
     match &options.command {
         Command::List { all, json } => list(args, &db, *all, *json),

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::words::{self, t};
-use super::{Exit, StationArgs, look_into, output};
+use super::{Exit, StationArgs, judge, look_into, output};
 use crate::access::{self, About, Deed, Person};
 use crate::base::Result;
 use crate::base::clock::{Clock, SystemClock, from_ms, rfc3339};
@@ -37,6 +37,7 @@ pub struct Args {
 
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let config = args.config()?;
+    judge(&config);
     let db = look_into(&config)?;
     let who = args.person(&db)?;
     let wanted = |d: &Deadline| options.kind.as_ref().is_none_or(|k| *k == d.kind) && may_see(&who, d);

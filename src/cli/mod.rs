@@ -37,9 +37,12 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::access::{self, About, Deed, Person};
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::config::{Config, Source};
 use crate::base::{Error, Kind, Result};
-use crate::catalog::{self, Connection};
+use crate::catalog::dockings::By;
+use crate::catalog::{self, Catalog, Connection};
+use crate::deadline::watch::Watch;
 use crate::ingest::station::CATALOG;
 
 /// How a command ended well.
@@ -237,6 +240,27 @@ fn look_into(config: &Config) -> Result<Connection> {
             .next("`docket init --data DIR` makes one; --data or DOCKET_DATA names another"));
     }
     catalog::look(&path)
+}
+
+/// Brings deadlines and alerts up to date before they are shown: no daemon may be running, and one that is
+/// may not have come to it yet. Where the catalogue cannot be written, what is known is shown.
+fn judge(config: &Config) {
+    let path = config.data.join(CATALOG);
+    // What cannot be looked at says so when it is shown.
+    let behind = catalog::look(&path).and_then(|db| Watch::is_behind(&db, SystemClock.now()));
+    if !behind.unwrap_or(false) {
+        return;
+    }
+    let judged = Catalog::open(&path).and_then(|catalog| {
+        let watch = Watch::new(config);
+        let by = || By { actor: actor(), at: SystemClock.now() };
+        watch.catch_up(&catalog, &by)?;
+        watch.pass_time(&catalog, &by)
+    });
+    if let Err(e) = judged {
+        let what = format!("deadlines may not be up to date: {}", e.what());
+        eprintln!("docket{}{}", words::t(": ", "："), words::say(&what));
+    }
 }
 
 /// In whose name a command makes changes.

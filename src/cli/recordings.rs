@@ -103,7 +103,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
 /// The archiving deadline of a recording, evaluated now where the daemon has not come to it yet.
 pub fn deadline(db: &Connection, config: &Config, id: &str) -> Result<Option<Deadline>> {
     match deadlines::get(db, &format!("recording:{id}"))? {
-        None => evaluate::recording(db, &config.deadlines, id),
+        None => evaluate::recording(db, &config.deadlines, id, SystemClock.now()),
         known => Ok(known),
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::words::{self, t};
-use super::{Exit, StationArgs, look_into, output};
+use super::{Exit, StationArgs, judge, look_into, output};
 use crate::app::control::{self, Ask, Tell};
 use crate::base::clock::{Clock, SystemClock, to_ms};
 use crate::base::config::Config;
@@ -41,6 +41,7 @@ pub struct Args {
 
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let config = args.config()?;
+    judge(&config);
     let db = look_into(&config)?;
     let mut stays = None;
     let asked = control::ask(&config.data, &Ask::Stays {}, &Cancel::new(), &mut |told| {

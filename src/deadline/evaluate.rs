@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::rule::{self, Bounds, Facts, NotBefore};
-use super::shadow::{self, Assumed, Issue, Stay};
+use super::shadow::{self, Assumed, Card, Issue, Stay};
 use crate::base::Result;
 use crate::base::clock::{from_ms, to_ms};
 use crate::base::config;
@@ -14,8 +14,16 @@ use crate::catalog::{Connection, ledger, officers, recorders};
 /// What the rule of article 28 is about; sidecars and logs follow their footage.
 const FOOTAGE: [&str; 3] = ["video", "audio", "photo"];
 
+/// An archiving time further in the future than this was written by a clock that was wrong.
+const AHEAD: TimeDelta = TimeDelta::minutes(10);
+
 /// The deadline of a recording as the facts are now; `None` where there is none to keep.
-pub fn recording(db: &Connection, limits: &config::Deadlines, id: &str) -> Result<Option<Deadline>> {
+pub fn recording(
+    db: &Connection,
+    limits: &config::Deadlines,
+    id: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<Deadline>> {
     let subject = format!("recording:{id}");
     let Some(footage) = deadlines::footage(db, id)? else {
         // Planned once, and then known to be the bytes of another.
@@ -41,22 +49,30 @@ pub fn recording(db: &Connection, limits: &config::Deadlines, id: &str) -> Resul
     };
     let end = rule::end(&facts);
     let assigned = assigned(db, &footage.recorder)?;
-    let holder = holder(db, &footage.recorder, &end)?.or(assigned.0);
+    let holder = holder(db, &footage.recorder, &end)?;
     let unit = unit(db, holder, assigned.1)?;
     let hours = match unit {
         Some(unit) => deadlines::limits(db, unit)?.0,
         None => None,
     };
     let due = rule::archive_by(&facts, hours.unwrap_or(limits.archive_hours));
-    Ok(Some(settled(
-        Deadline {
-            recorder: Some(footage.recorder),
-            officer: holder,
-            unit,
-            ..running(subject, "recording", &due)
+    let row = Deadline {
+        recorder: Some(footage.recorder),
+        officer: holder,
+        unit,
+        ..running(subject, "recording", &due)
+    };
+    Ok(Some(match footage.archived_at {
+        // By a clock of the station that was ahead: how late it was, nobody knows.
+        Some(at) if from_ms(at).signed_duration_since(now) > AHEAD => Deadline {
+            state: "met".into(),
+            met_at: Some(at),
+            next_at: None,
+            reason: format!("{}; archived while the station's clock was ahead", row.reason),
+            ..row
         },
-        footage.archived_at,
-    )))
+        archived_at => settled(row, archived_at),
+    }))
 }
 
 fn length(footage: &Footage) -> Option<TimeDelta> {
@@ -90,11 +106,14 @@ fn not_before(
     })
 }
 
-/// Who held the recorder when a recording ended, by the ledger.
+/// Who held the recorder when a recording ended, by the ledger: whoever took it last up to then, until a docking
+/// has returned it. A return by hand leaves the footage on it, and the answer with whoever had it.
 fn holder(db: &Connection, recorder: &str, end: &Bounds) -> Result<Option<i64>> {
     let issued = ledger::last_issue_before(db, recorder, to_ms(end.latest))?;
-    let held = issued.filter(|i| i.returned_at.is_none_or(|back| back >= to_ms(end.earliest)));
-    Ok(held.map(|i| i.officer))
+    let Some(issue) = issued else { return Ok(assigned(db, recorder)?.0) };
+    let docked_since =
+        issue.docking.is_some() && issue.returned_at.is_some_and(|at| at < to_ms(end.earliest));
+    Ok((!docked_since).then_some(issue.officer))
 }
 
 /// To whom and to which unit the register assigns a recorder.
@@ -110,51 +129,76 @@ fn unit(db: &Connection, officer: Option<i64>, otherwise: Option<i64>) -> Result
     Ok(of_officer.or(otherwise))
 }
 
+/// Stays of a recorder that are looked at for the last that has settled what was on its card.
+const STAYS: u32 = 50;
+
 /// What must be assumed of a recorder, as the facts are now; `None` where nothing was ever assumed.
 pub fn recorder(db: &Connection, limits: &config::Deadlines, id: &str) -> Result<Option<Deadline>> {
     let subject = format!("recorder:{id}");
-    let issued = ledger::last_issue_before(db, id, i64::MAX)?;
-    let newest = deadlines::newest_stay(db, id)?.map(|(started, safe, ended)| Stay {
-        started_at: from_ms(started),
-        safe_at: safe.map(from_ms),
-        ended_at: ended.map(from_ms),
-    });
+    let stays =
+        deadlines::stays(db, id, STAYS)?.into_iter().map(|s| stay(db, &s)).collect::<Result<Vec<_>>>()?;
+    let (settled, unsettled) = shadow::settle(&stays);
+    let since = settled.map_or(i64::MIN, |s| to_ms(s.started_at));
+    let first = ledger::first_issue_after(db, id, since.saturating_sub(1))?;
+    let newest = ledger::last_issue_before(db, id, i64::MAX)?;
     let assigned = assigned(db, id)?;
-    let officer = issued.as_ref().map(|i| i.officer).or(assigned.0);
+    let officer = first.as_ref().map(|i| i.officer).or(assigned.0);
     let unit = unit(db, officer, assigned.1)?;
     let hours = match unit {
         Some(unit) => deadlines::limits(db, unit)?.0,
         None => None,
     };
-    let issue = issued.map(|i| Issue {
+    let issue = first.map(|i| Issue {
         issued_at: from_ms(i.issued_at),
-        returned_by_hand: i.returned_at.is_some() && i.docking.is_none(),
+        returned_by_hand: newest.is_some_and(|n| n.returned_at.is_some() && n.docking.is_none()),
     });
-    let assumed = shadow::assume(issue, newest, hours.unwrap_or(limits.archive_hours));
     let old = || deadlines::get(db, &subject);
-    Ok(match assumed {
-        // Seen and not archived: those recordings have deadlines of their own.
-        Assumed::Footage(_)
-            if newest.is_some_and(|s| issue.is_none_or(|i| s.started_at >= i.issued_at))
-                && deadlines::has_running_recordings(db, id)? =>
-        {
-            old()?.map(|old| ended(old, "void", "what is on its card is known, and has deadlines of its own"))
-        }
+    Ok(match shadow::assume(issue, settled, unsettled, hours.unwrap_or(limits.archive_hours)) {
         Assumed::Footage(due) => Some(Deadline {
             recorder: Some(id.to_owned()),
             officer,
             unit,
             ..running(subject, "recorder", &due)
         }),
-        Assumed::Emptied(at) => old()?.map(|old| Deadline {
-            state: "met".into(),
-            met_at: Some(to_ms(at)),
-            late_by: None,
-            next_at: None,
-            ..old
+        Assumed::Known => {
+            old()?.map(|old| ended(old, "void", "what is on its card is known, and has deadlines of its own"))
+        }
+        Assumed::Emptied(at) => old()?.map(|old| {
+            if old.state != "running" {
+                return old;
+            }
+            Deadline { state: "met".into(), met_at: Some(to_ms(at)), late_by: None, next_at: None, ..old }
         }),
         Assumed::Nothing => old()?.map(|old| ended(old, "void", "it is not out any more")),
     })
+}
+
+/// What a stay has shown of the card.
+fn stay(db: &Connection, row: &deadlines::StayRow) -> Result<Stay> {
+    let ended_at = row.ended_at.map(from_ms);
+    let card = match row.safe_at {
+        // Safe until it ended; but where the daemon was gone, only as long as it looked.
+        Some(safe) => {
+            let until = match row.ended_at.filter(|_| row.state == "safe") {
+                Some(ended) if !deadlines::was_interrupted(db, row.id)? => ended,
+                _ => safe,
+            };
+            Card::Emptied(from_ms(until))
+        }
+        None if !deadlines::was_walked(db, row.id)? => Card::Unknown,
+        None if deadlines::has_jobs(db, row.id)? => Card::Known,
+        // Looked through, nothing failed, nothing left to do: taken before the last look had confirmed it.
+        None if row.failed == 0 && row.ended_at.is_some() && row.state != "attention" => {
+            Card::Emptied(from_ms(row.started_at))
+        }
+        None => Card::Unknown,
+    };
+    // What was emptied is known to be so no longer than the station looked.
+    let ended_at = match card {
+        Card::Emptied(until) => ended_at.map(|_| until),
+        _ => ended_at,
+    };
+    Ok(Stay { started_at: from_ms(row.started_at), ended_at, card })
 }
 
 /// The deadline of a case file as the facts are now; `None` while the act has not ended.

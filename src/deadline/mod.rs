@@ -2,8 +2,10 @@
 //! complete within 30 days. The rule is pure; the watch evaluates it as facts change and time passes.
 
 pub mod evaluate;
+mod judge;
 pub mod rule;
 pub mod shadow;
 pub mod stage;
 pub mod tidings;
+mod touched;
 pub mod watch;

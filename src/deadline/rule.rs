@@ -32,16 +32,17 @@ pub struct Facts {
     pub ahead: Option<TimeDelta>,
     /// When the station first saw it.
     pub first_seen: DateTime<Utc>,
-    /// A moment by the station's clock at which it did not exist yet.
+    /// The last moment by the station's clock that is known of the recorder before.
     pub not_before: Option<NotBefore>,
 }
 
-/// Why a recording cannot be older.
+/// What is known of a recorder before a recording was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotBefore {
-    /// The whole card was seen then, without it.
+    /// The whole card was seen then, without it: it cannot be older, whatever its own times say.
     Docked(DateTime<Utc>),
-    /// The recorder was issued then.
+    /// The recorder was issued then. Its card may have held footage already, so this bounds only what no
+    /// credible time is known of.
     Issued(DateTime<Utc>),
 }
 
@@ -108,9 +109,6 @@ fn doubt(at: DateTime<Utc>, facts: &Facts) -> Option<&'static str> {
         Some(NotBefore::Docked(then)) if later(at, SLACK) < then => {
             Some("it shows a time before the last docking, when the file was not there")
         }
-        Some(NotBefore::Issued(then)) if later(at, SLACK) < then => {
-            Some("it shows a time before the recorder was issued")
-        }
         _ => None,
     }
 }
@@ -131,8 +129,11 @@ pub fn end(facts: &Facts) -> Bounds {
             _ => format!("{}; the recorder's clock was {seconds} s behind, which is added", bounds.reason),
         };
     }
-    // Nothing ends after it was seen, nor before it can have begun.
-    let not_before = facts.not_before.map_or(DateTime::<Utc>::MIN_UTC, NotBefore::at).min(facts.first_seen);
+    // Nothing ends after it was seen, nor while the card was known to be without it.
+    let not_before = match facts.not_before {
+        Some(NotBefore::Docked(then)) => then.min(facts.first_seen),
+        _ => DateTime::<Utc>::MIN_UTC,
+    };
     bounds.latest = bounds.latest.clamp(not_before, facts.first_seen);
     bounds.earliest = bounds.earliest.clamp(not_before, bounds.latest);
     bounds
@@ -195,21 +196,21 @@ fn by_facts(why: &str, facts: &Facts) -> Bounds {
         Some(NotBefore::Docked(at)) => (
             at,
             format!(
-                "the recorder's clock is not credible ({why}); it ended between the last docking at {} and when it was first seen at {seen}",
+                "the recorder's clock is not credible ({why}); it ended between the last docking at {} and {seen}, when it was first seen",
                 shown(at)
             ),
         ),
         Some(NotBefore::Issued(at)) => (
-            at,
+            at.min(facts.first_seen),
             format!(
-                "the recorder's clock is not credible ({why}); it ended between the recorder's issue at {} and when it was first seen at {seen}",
+                "the recorder's clock is not credible ({why}); it ended between the recorder's issue at {} and {seen}, when it was first seen",
                 shown(at)
             ),
         ),
         None => (
             facts.first_seen,
             format!(
-                "the recorder's clock is not credible ({why}), and nothing is known of the recorder before; counted from when it was first seen at {seen}"
+                "the recorder's clock is not credible ({why}), and nothing is known of the recorder before; counted from {seen}, when it was first seen"
             ),
         ),
     };
@@ -228,12 +229,12 @@ pub fn archive_by(facts: &Facts, hours: u32) -> Bounds {
 }
 
 /// When a case file is due: at the end of the day `days` days after the day the act ended, which itself
-/// is not counted (article 28; periods by days as in article 85 of 行政处罚法).
+/// is not counted (article 28; periods by days as in articles 201 and 203 of 民法典).
 pub fn case_by(act_ended: DateTime<Utc>, days: u32) -> Bounds {
     let day = act_ended.with_timezone(&Local).date_naive();
     let last = day.checked_add_days(chrono::Days::new(u64::from(days))).unwrap_or(NaiveDate::MAX);
     let at = last
-        .and_hms_opt(23, 59, 59)
+        .and_hms_milli_opt(23, 59, 59, 999)
         .and_then(|end| Local.from_local_datetime(&end).latest())
         .map_or_else(|| later(act_ended, TimeDelta::days(i64::from(days) + 1)), |t| t.to_utc());
     let reason = format!("the act ended on {day}; due at the end of day {days} after it");
@@ -346,6 +347,19 @@ mod tests {
                 "11-23T18:00",
                 "11-23T18:00",
                 "nothing is known",
+            ),
+            (
+                Facts { modified: Some(DateTime::UNIX_EPOCH), not_before: Some(issued), ..facts() },
+                "11-23T07:30",
+                "11-23T18:00",
+                "recorder's issue",
+            ),
+            // an issue empties no card: what it held before has its own time
+            (
+                Facts { modified: name("11-22T15:00"), not_before: Some(issued), ..facts() },
+                "11-22T15:00",
+                "11-22T15:00",
+                "by its modification time",
             ),
             // a time at which the card was seen without it
             (

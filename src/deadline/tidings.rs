@@ -79,12 +79,37 @@ impl<'a> Tidings<'a> {
         }
     }
 
+    /// Many recordings of its recorder are overdue, of which this is one.
+    pub fn many(&self, kind: Kind, certain: bool) -> Condition {
+        let message = format!(
+            "recordings of recorder {}, held by {}, are not archived and overdue: docket deadlines lists them",
+            self.recorder(),
+            self.holder
+        );
+        let severity = if certain { Severity::Critical } else { Severity::Warning };
+        Condition {
+            subject: format!("recorder:{}", self.recorder()),
+            ..self.condition(kind, severity, message)
+        }
+    }
+
+    /// Many recordings of its recorder were archived too late, of which this is the latest.
+    pub fn many_late(&self, kind: Kind) -> Condition {
+        let message = format!(
+            "recordings of recorder {}, held by {}, were archived too late: docket deadlines --late lists them",
+            self.recorder(),
+            self.holder
+        );
+        let condition = self.condition(kind, Severity::Critical, message);
+        Condition { subject: format!("recorder:{}", self.recorder()), ..condition }
+    }
+
     /// It will be due soon.
     pub fn soon(&self, kind: Kind) -> Condition {
         let due = time(self.row.earliest);
         let message = match self.row.kind.as_str() {
             "recorder" => format!(
-                "recorder {} is with {} and has not been docked; its footage is due at {due}",
+                "recorder {}, taken by {}, has not been docked; its footage is due at {due}",
                 self.recorder(),
                 self.holder
             ),
@@ -105,7 +130,7 @@ impl<'a> Tidings<'a> {
         let due = time(if certain { row.latest } else { row.earliest });
         let message = match row.kind.as_str() {
             "recorder" => format!(
-                "recorder {} is with {} and has not been docked; its footage was due at {due}",
+                "recorder {}, taken by {}, has not been docked; its footage was due at {due}",
                 self.recorder(),
                 self.holder
             ),

@@ -21,6 +21,10 @@ CREATE TABLE deadline (
   CHECK ((state = 'running') = (next_at IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deadline_next ON deadline (next_at) WHERE next_at IS NOT NULL;
+-- Clocks that were not credible.
+CREATE INDEX deadline_doubtful ON deadline (recorder, met_at) WHERE kind = 'recording' AND earliest < latest;
+-- Stays of a recorder by number: times are set.
+CREATE INDEX docking_of_recorder ON docking (recorder, id);
 CREATE INDEX deadline_late ON deadline (met_at) WHERE state = 'late';
 CREATE INDEX deadline_recorder ON deadline (recorder) WHERE state = 'running';
 CREATE INDEX deadline_running ON deadline (kind, earliest, latest) WHERE state = 'running';
