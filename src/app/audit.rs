@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::access::Person;
 use crate::alert::system;
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::custody::verify::{Against, verify};
+use crate::custody::verify::{Against, What, verify};
 use crate::ingest::checkpoints::{self, Keeper};
 use crate::ingest::station::Station;
 
@@ -52,13 +52,16 @@ fn check(station: &Station, cancel: &Cancel) -> Result<Option<String>> {
     let config = station.settings().config.clone();
     let who = Person::administrator(station.core.actor.clone());
     let report = station.core.catalog.read(|db| {
-        let (held, _) = checkpoints::held(&config, db)?;
-        verify(db, &who, Against { held, key: None }, cancel)
+        let outside = checkpoints::held(&config, db)?;
+        let against = Against { held: outside.held, looked_at: outside.looked_at, key: None };
+        verify(db, &who, against, cancel)
     })?;
     if report.good {
         tracing::info!("custody log checked: {} entries, head {}", report.entries, report.head);
         return Ok(None);
     }
-    let worst = report.findings.iter().find(|f| f.what.is_serious());
+    // One that stays for good hides no other.
+    let serious = || report.findings.iter().filter(|f| f.what.is_serious());
+    let worst = serious().find(|f| f.what != What::CheckpointAbandoned).or_else(|| serious().next());
     Ok(worst.map(|f| f.text.clone()).or(Some(report.head)))
 }
