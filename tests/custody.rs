@@ -573,6 +573,39 @@ fn the_daemon_signs_when_it_stops() {
 }
 
 #[test]
+fn a_witness_folder_that_is_away_is_no_broken_log() {
+    let witness = tempfile::tempdir().unwrap();
+    let folder = witness.path().join("mounted");
+    let station = Station::with_config(&format!("{SETTINGS}witness = {:?}\n", folder.to_str().unwrap()));
+    let daemon = common::daemon::Daemon::start(&station);
+    let card = |n: u64| {
+        let card = station.card(&format!("card-{n}"));
+        put(card.join("A.MP4"), &content(n, 500));
+        std::fs::create_dir_all(station.data().join("cards")).unwrap();
+        common::daemon::dock(&station, &card);
+    };
+    let alerts = || {
+        let list = station.json(&["alerts", "list", "--json"]);
+        let ours = |a: &&Value| {
+            let kind = a["kind"].as_str().unwrap();
+            kind == "witness-failing" || kind == "custody-failed"
+        };
+        list.as_array().unwrap().iter().filter(ours).cloned().collect::<Vec<_>>()
+    };
+    card(1);
+    let told = common::tools::until("the alert", || Some(alerts()).filter(|a| !a.is_empty()));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["kind"], &told[0]["severity"]), (&"witness-failing".into(), &"warning".into()));
+    assert!(told[0]["message"].as_str().unwrap().contains("mounted"), "{told:?}");
+    std::fs::create_dir(&folder).unwrap();
+    card(2);
+    common::tools::until("its end", || alerts().is_empty().then_some(()));
+    assert!(!notes(&folder).is_empty());
+    daemon.stop();
+    assert_eq!(verify(&station, &[]).0, 0);
+}
+
+#[test]
 fn only_whoever_may_reads_and_checks_the_log() {
     let station = station("");
     attack(&station)

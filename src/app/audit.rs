@@ -18,31 +18,43 @@ pub struct Audit {
     last: Option<Instant>,
     /// What the last check found.
     found: Option<String>,
-    /// What was told last.
-    told: Option<Option<String>>,
+    /// What was told last of the log, and of its witnesses.
+    told: Option<Told>,
 }
 
+type Told = (Option<String>, Option<String>);
+
 impl Audit {
-    /// Checks the log where a day has passed, and has an alert stand while it, or the signing of its
-    /// checkpoints, is not well.
+    /// Checks the log where a day has passed. An alert stands while it, or the signing of its checkpoints,
+    /// is not well, and another while a checkpoint does not get where it should; `posted` says whether the
+    /// webhook has them all.
     ///
     /// # Errors
     /// [`Kind::Cancelled`], or what the catalogue says.
-    pub fn look(&mut self, station: &Station, keeper: &Keeper, cancel: &Cancel) -> Result<()> {
+    pub fn look(
+        &mut self,
+        station: &Station,
+        keeper: &Keeper,
+        posted: Option<&Error>,
+        cancel: &Cancel,
+    ) -> Result<()> {
         if self.last.is_none_or(|at| at.elapsed() >= DAY) {
             self.found = check(station, cancel)?;
             self.last = Some(Instant::now());
         }
-        let wrong = self.found.clone().or_else(|| keeper.trouble().next().map(str::to_owned));
-        if self.told.as_ref() == Some(&wrong) {
+        let wrong = self.found.clone().or_else(|| keeper.unsigned().map(str::to_owned));
+        let failing = keeper.unreached().or(posted.map(Error::what)).map(str::to_owned);
+        let now = (wrong, failing);
+        if self.told.as_ref() == Some(&now) {
             return Ok(());
         }
-        let (by, config, said) = (station.core.by(), station.settings().config.clone(), wrong.clone());
+        let (by, config, said) = (station.core.by(), station.settings().config.clone(), now.clone());
         station.core.catalog.write(move |tx| {
-            let error = said.map(|what| Error::new(Kind::Integrity, what));
-            system::custody_checked(tx, &by, &config, error.as_ref().map_or(Ok(()), Err))
+            let error = said.0.map(|what| Error::new(Kind::Integrity, what));
+            system::custody_checked(tx, &by, &config, error.as_ref().map_or(Ok(()), Err))?;
+            system::witnesses_reached(tx, &by, &config, said.1.as_deref())
         })?;
-        self.told = Some(wrong);
+        self.told = Some(now);
         Ok(())
     }
 }

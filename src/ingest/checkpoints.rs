@@ -1,7 +1,9 @@
 //! The custody key of a station, and checkpoints signed with it and handed to their keepers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use nix::errno::Errno;
@@ -104,6 +106,43 @@ pub fn sign(catalog: &Catalog, data: &Path, now: DateTime<Utc>) -> Result<Option
     Ok(made)
 }
 
+const SIGNING: &str = "signing";
+/// How long a witness folder may take to open: a file server that is away lets wait without end.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A folder on a server that may never answer: opened aside, and no second time while that lasts.
+struct Distant {
+    path: PathBuf,
+    opening: Option<Receiver<Result<Dir>>>,
+}
+
+impl Distant {
+    fn at(path: PathBuf) -> Self {
+        Self { path, opening: None }
+    }
+
+    fn open(&mut self, within: Duration) -> Result<Dir> {
+        let path = self.path.clone();
+        let opening = self.opening.take().unwrap_or_else(|| begin("witness", move || Dir::open(&path)));
+        match opening.recv_timeout(within) {
+            Ok(opened) => opened,
+            Err(RecvTimeoutError::Timeout) => {
+                self.opening = Some(opening);
+                Err(Error::new(Kind::Busy, format!("{} does not answer", show(self.path.as_os_str()))))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Error::io("open", &self.path, Errno::EAGAIN)),
+        }
+    }
+}
+
+/// Begins work on a thread of its own, which nobody has to wait for.
+pub fn begin<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (send, receive) = channel();
+    // Without a thread the sender is gone, and the receiver hears of that.
+    let _ = std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(send.send(work())));
+    receive
+}
+
 /// Signs checkpoints when they are due and sees to it that every place has them.
 #[derive(Default)]
 pub struct Keeper {
@@ -111,6 +150,7 @@ pub struct Keeper {
     kept: BTreeMap<String, (u64, BTreeSet<u64>)>,
     /// What was said of a place, or of signing, and still holds.
     trouble: BTreeMap<String, String>,
+    witness: Option<Distant>,
 }
 
 impl Keeper {
@@ -118,7 +158,11 @@ impl Keeper {
     /// tried again in the next round.
     pub fn keep(&mut self, station: &Station) {
         let config = station.settings().config.clone();
-        let witness = config.custody.witness.as_ref().map(|path| (show(path.as_os_str()), Dir::open(path)));
+        if self.witness.as_ref().map(|w| &w.path) != config.custody.witness.as_ref() {
+            self.trouble.retain(|about, _| !about.starts_with("witness "));
+            self.witness = config.custody.witness.clone().map(Distant::at);
+        }
+        let witness = self.witness.as_mut().map(|w| (show(w.path.as_os_str()), w.open(ANSWERS_WITHIN)));
         let volumes = station.open_finishers();
         let usable = volumes.iter().map(|f| &f.volume).filter(|v| !matches!(v.state(), State::Failed(_)));
         let mut places: Vec<_> =
@@ -141,7 +185,7 @@ impl Keeper {
             }
         }
         let signed = signed.and_then(|()| sign_if_due(station, &config));
-        self.say("signing", signed.as_ref().err());
+        self.say(SIGNING, signed.as_ref().err());
         for (name, place, volume) in &places {
             if !self.kept.contains_key(name) {
                 continue;
@@ -154,9 +198,14 @@ impl Keeper {
         }
     }
 
-    /// What stands in the way of signing or of keeping checkpoints.
-    pub fn trouble(&self) -> impl Iterator<Item = &str> {
-        self.trouble.values().map(String::as_str)
+    /// What stands in the way of signing.
+    pub fn unsigned(&self) -> Option<&str> {
+        self.trouble.get(SIGNING).map(String::as_str)
+    }
+
+    /// Why a place does not get its checkpoints, where signing is not the reason.
+    pub fn unreached(&self) -> Option<&str> {
+        self.trouble.iter().find(|(about, _)| *about != SIGNING).map(|(_, why)| why.as_str())
     }
 
     fn say(&mut self, about: &str, e: Option<&Error>) {
@@ -270,7 +319,7 @@ fn each_place(
     }
     if let (Some(path), Some(station)) = (&config.custody.witness, dockings::known_station(db)?) {
         let name = format!("witness {}", show(path.as_os_str()));
-        match &Dir::open(path) {
+        match &Distant::at(path.clone()).open(ANSWERS_WITHIN) {
             Ok(dir) => with(&name, Ok(Place::in_witness(dir, &station)))?,
             Err(e) => with(&name, Err(e))?,
         }
@@ -326,4 +375,24 @@ pub fn held(config: &Config, db: &Connection) -> Result<Outside> {
         Ok(())
     })?;
     Ok(outside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_does_not_answer_is_waited_for_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut distant = Distant::at(temp.path().to_owned());
+        let (answer, hangs) = channel();
+        distant.opening = Some(hangs);
+        for _ in 0..2 {
+            let e = distant.open(Duration::ZERO).err().unwrap();
+            assert!(e.what().ends_with("does not answer"), "{e}");
+        }
+        answer.send(Dir::open(temp.path())).unwrap();
+        assert!(distant.open(Duration::ZERO).is_ok());
+        assert!(distant.open(Duration::from_secs(60)).is_ok(), "opened anew");
+    }
 }
