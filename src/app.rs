@@ -3,6 +3,7 @@
 mod audit;
 pub mod clocks;
 pub mod control;
+mod custody;
 pub mod docks;
 pub mod figures;
 pub mod metrics;
@@ -11,7 +12,7 @@ mod witness;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
 
 use sd_notify::NotifyState;
@@ -23,11 +24,10 @@ use crate::base::config::{Config, Source};
 use crate::base::logging::{self, LogControl};
 use crate::base::{Cancel, Error, Kind, Result, process};
 use crate::ingest::aftercare::Aftercare;
-use crate::ingest::checkpoints::Keeper;
+use crate::ingest::checkpoints::begin;
 use crate::ingest::recover::{finish_on, recover};
 use crate::ingest::replicate::pay_owed;
 use crate::ingest::station::{Settings, Station};
-use audit::Audit;
 use control::Control;
 use docks::Docks;
 use metrics::Metrics;
@@ -60,9 +60,14 @@ pub fn run(source: &Source) -> Result<()> {
     let cancel = Cancel::new();
     let (tidy, told) = channel();
     let docks = Arc::new(Docks::new(Arc::clone(&station), cancel.clone(), tidy));
+    let (archived, heard) = channel();
+    let custody = {
+        let (station, cancel) = (Arc::clone(&station), cancel.clone());
+        begin("custody", move || custody::run(&station, &heard, &cancel))
+    };
     let aftercare = {
         let (station, cancel) = (Arc::clone(&station), cancel.clone());
-        let look_after = move || look_after(&station, &told, &cancel);
+        let look_after = move || look_after(&station, &told, &archived, &cancel);
         std::thread::Builder::new().name("aftercare".into()).spawn(look_after).map_err(|e| fail(&e))?
     };
     let outbox = Outbox::start(Arc::clone(&station), cancel.clone())?;
@@ -96,8 +101,7 @@ pub fn run(source: &Source) -> Result<()> {
     outbox.join();
     drop(docks);
     let _ = aftercare.join();
-    // What the last stays left in the log may be due as well.
-    Keeper::default().keep(&station);
+    custody::finish(&station, &custody);
     tracing::info!("stopped");
     served
 }
@@ -230,9 +234,10 @@ fn needs_restart(now: &Config, new: &mut Config) -> Vec<String> {
     names
 }
 
-/// What follows archiving and hurries nobody: owed copies, container facts, takes, checkpoints.
-fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
-    let (mut aftercare, mut keeper, mut audit) = (Aftercare::new(), Keeper::default(), Audit::default());
+/// What follows archiving and hurries nobody: owed copies, container facts, takes. The custody log is told
+/// at once, and again of what was added.
+fn look_after(station: &Station, told: &Receiver<()>, archived: &Sender<()>, cancel: &Cancel) {
+    let mut aftercare = Aftercare::new();
     loop {
         match told.recv_timeout(TIDY) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -242,21 +247,14 @@ fn look_after(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
         if cancel.is_cancelled() {
             return;
         }
+        let _ = archived.send(());
         let done = pay_owed(station, cancel).and_then(|_| aftercare.look_after(station, cancel));
         match done {
             Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("{e}"),
             _ => {}
         }
-        keeper.keep(station);
+        let _ = archived.send(());
         aftercare.rest();
-        match witness::post(station, cancel) {
-            Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("a checkpoint for the witness: {e}"),
-            _ => {}
-        }
-        match audit.look(station, &keeper, cancel) {
-            Err(e) if e.kind() != Kind::Cancelled => tracing::warn!("the custody log: {e}"),
-            _ => {}
-        }
     }
 }
 

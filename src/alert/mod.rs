@@ -51,13 +51,15 @@ pub enum Kind {
     BackupOld,
     /// The custody log is not as it was written.
     CustodyFailed,
+    /// Checkpoints of the custody log do not reach one of their keepers.
+    WitnessFailing,
     /// Alerts do not get through on a channel.
     ChannelFailing,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::RecordingOverdue,
         Kind::RecordingDueSoon,
         Kind::RecorderNotDocked,
@@ -76,6 +78,7 @@ impl Kind {
         Kind::DerivativesFailing,
         Kind::BackupOld,
         Kind::CustodyFailed,
+        Kind::WitnessFailing,
         Kind::ChannelFailing,
     ];
 
@@ -100,6 +103,7 @@ impl Kind {
             Kind::DerivativesFailing => "derivatives-failing",
             Kind::BackupOld => "backup-old",
             Kind::CustodyFailed => "custody-failed",
+            Kind::WitnessFailing => "witness-failing",
             Kind::ChannelFailing => "channel-failing",
         }
     }
@@ -141,6 +145,7 @@ impl Kind {
             Kind::DerivativesFailing => ("viewable copies failing", "浏览副本制作失败"),
             Kind::BackupOld => ("backup old", "备份过期"),
             Kind::CustodyFailed => ("custody log failed", "保管日志校验未通过"),
+            Kind::WitnessFailing => ("checkpoints not delivered", "检查点未能送达"),
             Kind::ChannelFailing => ("channel failing", "告警通道故障"),
         }
     }
@@ -172,6 +177,10 @@ impl Kind {
             Kind::BackupOld => "make one, on another machine's disk: docket backup FILE",
             Kind::CustodyFailed => {
                 "keep this catalogue as it is, and compare it with the last good `docket backup`"
+            }
+            Kind::WitnessFailing => {
+                "see whether the witness folder is mounted and the webhook answers; what it lacks is handed \
+                 out once it is back"
             }
             Kind::ChannelFailing => {
                 "docket alerts outbox shows what waits; docket alerts test-channel NAME tries the channel"

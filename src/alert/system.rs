@@ -231,7 +231,7 @@ pub fn check(station: &Station, docked: &[(String, String)]) -> Result<usize> {
     station.core.catalog.write(move |tx| desk.reconcile(tx, &by, &KINDS, &present))
 }
 
-/// Tells what a check of the custody log found: for whoever ran it.
+/// Tells what a check of the custody log, or signing it, found: for whoever ran it.
 ///
 /// # Errors
 /// What the catalogue says.
@@ -242,6 +242,19 @@ pub fn custody_checked(tx: &Connection, by: &By, config: &Config, found: Result<
     };
     let present: Vec<_> = found.err().map(broken).into_iter().collect();
     Desk::new(config).reconcile(tx, by, &[Kind::CustodyFailed], &present).map(drop)
+}
+
+/// Tells whether checkpoints of the custody log reach their keepers.
+///
+/// # Errors
+/// What the catalogue says.
+pub fn witnesses_reached(tx: &Connection, by: &By, config: &Config, found: Option<&str>) -> Result<()> {
+    let failing = |why: &str| {
+        let message = format!("checkpoints of the custody log do not reach their keeper: {why}");
+        Condition::new(Kind::WitnessFailing, "station", Severity::Warning, message)
+    };
+    let present: Vec<_> = found.map(failing).into_iter().collect();
+    Desk::new(config).reconcile(tx, by, &[Kind::WitnessFailing], &present).map(drop)
 }
 
 fn disk(d: &Disk) -> Option<Condition> {

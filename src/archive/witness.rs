@@ -47,6 +47,11 @@ impl<'a> Place<'a> {
         Self { dir: folder, folder: PathBuf::new(), prefix: format!("{station}-") }
     }
 
+    /// Its folder, for messages.
+    pub fn path(&self) -> String {
+        crate::base::text::show(self.dir.join(&self.folder).as_os_str())
+    }
+
     fn names(&self) -> Result<Vec<(u64, String)>> {
         if !self.folder.as_os_str().is_empty() && self.dir.stat(&self.folder)?.is_none() {
             return Ok(Vec::new());
@@ -61,16 +66,14 @@ impl<'a> Place<'a> {
         Ok(self.names()?.into_iter().map(|(size, _)| size).collect())
     }
 
-    /// The notes here: by which path, and their bytes as they are. With `only`, those of these sizes.
-    pub fn notes(&self, only: Option<&BTreeSet<u64>>) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-        let wanted = |size| only.is_none_or(|only| only.contains(&size));
-        let names = self.names()?.into_iter().filter(|(size, _)| wanted(*size));
-        names
-            .map(|(_, name)| {
-                let path = self.folder.join(name);
-                Ok((self.dir.join(&path), self.read(&path)?))
-            })
-            .collect()
+    /// The notes here: by which path, and their bytes as they are, or why they cannot be read: one odd name
+    /// hides no other.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed.
+    pub fn notes(&self) -> Result<Vec<(PathBuf, Result<Vec<u8>>)>> {
+        let names = self.names()?.into_iter().map(|(_, name)| self.folder.join(name));
+        Ok(names.map(|path| (self.dir.join(&path), self.read(&path))).collect())
     }
 
     /// The bytes of a file, as far as a note can be long.
@@ -97,7 +100,8 @@ impl<'a> Place<'a> {
             if self.dir.stat(&path)?.is_none() && self.write(&path, kept.note.as_bytes())? {
                 return Ok(true);
             }
-            if self.read(&path)? == kept.note.as_bytes() {
+            // Whatever else lies there stays, be it something that cannot be read.
+            if self.read(&path).is_ok_and(|bytes| bytes == kept.note.as_bytes()) {
                 return Ok(false);
             }
         }
@@ -136,19 +140,37 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap();
         for place in [Place::on_volume(&dir), Place::in_witness(&dir, "x")] {
-            assert!(place.notes(None).unwrap().is_empty());
+            assert!(place.notes().unwrap().is_empty());
             assert!(place.keep(&kept(7, 1)).unwrap());
             assert!(!place.keep(&kept(7, 1)).unwrap());
             assert!(place.keep(&kept(7, 2)).unwrap());
             assert!(!place.keep(&kept(7, 2)).unwrap());
             assert!(place.keep(&kept(8, 1)).unwrap());
             assert_eq!(place.sizes().unwrap(), BTreeSet::from([7, 8]));
-            let notes: Vec<_> = place.notes(None).unwrap().into_iter().map(|(_, b)| b).collect();
+            let notes: Vec<_> = place.notes().unwrap().into_iter().map(|(_, b)| b.unwrap()).collect();
             assert_eq!(notes, [kept(7, 2), kept(7, 1), kept(8, 1)].map(|k| k.note.into_bytes()));
-            assert_eq!(place.notes(Some(&BTreeSet::from([8]))).unwrap().len(), 1);
         }
         let other = Place::in_witness(&dir, "y");
         assert!(other.sizes().unwrap().is_empty(), "another station's notes are not ours");
+    }
+
+    #[test]
+    fn an_odd_thing_under_a_note_s_name_hides_no_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let place = Place::on_volume(&dir);
+        place.keep(&kept(9, 1)).unwrap();
+        let folder = temp.path().join("checkpoints");
+        let name = |n: u64| folder.join(format!("{n:020}.txt"));
+        std::os::unix::fs::symlink("/etc/hostname", name(1)).unwrap();
+        std::fs::create_dir(name(2)).unwrap();
+        nix::unistd::mkfifo(&name(3), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let notes = place.notes().unwrap();
+        assert_eq!(notes.iter().map(|(_, n)| n.is_ok()).collect::<Vec<_>>(), [false, false, false, true]);
+        for n in 1..=3 {
+            assert!(place.keep(&kept(n, 4)).unwrap(), "beside it, under a name of its own");
+            assert!(!place.keep(&kept(n, 4)).unwrap());
+        }
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! The only place that syncs, renames and removes files. Everything is done below an open
-//! directory, so that a volume unmounted under way can never be written to by its path.
+//! The only place that syncs, renames and removes files. Everything is done below an open directory, so
+//! that a volume unmounted under way can never be written to by its path, and no symbolic link below it
+//! leads out of it.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, Flock, FlockArg, OFlag, PosixFadviseAdvice, RenameFlags};
 use nix::sys::stat::{FileStat, Mode};
 
 use super::failpoint::{self, Op};
-use super::{Error, Kind, Result};
+use super::{Error, Kind, Result, beneath};
 
 /// How bytes were read back from the medium (kept with every verified recording).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,18 +35,13 @@ impl ReadBack {
     }
 }
 
+const NO_LINKS: &str = "docket follows no symbolic link below its folders: put the real folder or file back \
+     there (where it has to lie elsewhere, use a bind mount), and find out who placed the link";
+
 /// An open directory and everything done below it.
 pub struct Dir {
     fd: OwnedFd,
     path: PathBuf,
-}
-
-fn refuse_dots(rel: &Path) -> io::Result<()> {
-    if rel.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
-        Ok(())
-    } else {
-        Err(Errno::EINVAL.into())
-    }
 }
 
 impl Dir {
@@ -74,13 +71,16 @@ impl Dir {
 
     fn fail<E: Into<io::Error>>(&self, what: &'static str, rel: &Path) -> impl FnOnce(E) -> Error {
         let path = self.join(rel);
-        move |e| Error::io(what, &path, e)
+        move |e| {
+            let e: io::Error = e.into();
+            let is_link = e.raw_os_error() == Some(Errno::ELOOP as i32);
+            let error = Error::io(what, &path, e);
+            if is_link { error.next(NO_LINKS) } else { error }
+        }
     }
 
     fn openat(&self, rel: &Path, flags: OFlag, mode: u32) -> io::Result<File> {
-        refuse_dots(rel)?;
-        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        Ok(File::from(nix::fcntl::openat(&self.fd, rel, flags, Mode::from_bits_truncate(mode))?))
+        Ok(File::from(beneath::open(&self.fd, rel, flags, Mode::from_bits_truncate(mode))?))
     }
 
     /// Creates a file that must not exist yet, readable by the owner alone.
@@ -109,13 +109,11 @@ impl Dir {
     /// Lets the owner write to a file again that was made read-only.
     pub fn make_writable(&self, rel: &Path) -> Result<()> {
         failpoint::io(Op::Write).map_err(self.fail("change the mode of", rel))?;
-        let mode = Mode::from_bits_truncate(0o600);
-        let flag = nix::sys::stat::FchmodatFlags::FollowSymlink;
         match self.stat(rel)? {
-            Some(s) if s.st_mode & nix::libc::S_IFMT == nix::libc::S_IFREG => {
-                nix::sys::stat::fchmodat(&self.fd, rel, mode, flag)
-                    .map_err(self.fail("change the mode of", rel))
-            }
+            Some(s) if s.st_mode & nix::libc::S_IFMT == nix::libc::S_IFREG => self
+                .openat(rel, OFlag::O_RDONLY | OFlag::O_NONBLOCK, 0)
+                .and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)))
+                .map_err(self.fail("change the mode of", rel)),
             _ => Ok(()),
         }
     }
@@ -150,7 +148,9 @@ impl Dir {
     /// Facts about an entry, symbolic links not followed; `None` where there is none.
     pub fn stat(&self, rel: &Path) -> Result<Option<FileStat>> {
         failpoint::io(Op::Read).map_err(self.fail("look at", rel))?;
-        match nix::sys::stat::fstatat(&self.fd, rel, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        let found = beneath::parent(&self.fd, rel)
+            .and_then(|(dir, name)| nix::sys::stat::fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW));
+        match found {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
             Err(e) => Err(self.fail("look at", rel)(e)),
@@ -158,19 +158,23 @@ impl Dir {
     }
 
     /// Creates a directory path level by level, syncing the parent of each level: one that was
-    /// there already may stem from a process that was killed before it synced.
+    /// there already may stem from a process that was killed before it synced. A link in a folder's
+    /// place is refused.
     pub fn create_dirs(&self, rel: &Path) -> Result<()> {
         let mut done = PathBuf::new();
         for part in rel.components() {
             let parent = done.clone();
             done.push(part);
             failpoint::io(Op::Write).map_err(self.fail("create", &done))?;
-            match nix::sys::stat::mkdirat(&self.fd, &done, Mode::from_bits_truncate(0o750)) {
+            let made = beneath::parent(&self.fd, &done)
+                .and_then(|(dir, name)| nix::sys::stat::mkdirat(&dir, name, Mode::from_bits_truncate(0o750)));
+            match made {
                 Ok(()) | Err(Errno::EEXIST) => self.sync_dir(&parent)?,
                 Err(e) => return Err(self.fail("create", &done)(e)),
             }
         }
-        Ok(())
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        self.openat(rel, flags, 0).map(drop).map_err(self.fail("create", rel))
     }
 
     /// Makes the names in a directory below (`""`: this one) durable.
@@ -188,12 +192,14 @@ impl Dir {
     pub fn rename_new(&self, from: &Path, to: &Path) -> Result<bool> {
         failpoint::io(Op::Rename).map_err(self.fail("rename", from))?;
         let flags = RenameFlags::RENAME_NOREPLACE;
-        match nix::fcntl::renameat2(&self.fd, from, &self.fd, to, flags) {
+        let (from_dir, old) = beneath::parent(&self.fd, from).map_err(self.fail("rename", from))?;
+        let (to_dir, new) = beneath::parent(&self.fd, to).map_err(self.fail("rename", to))?;
+        match nix::fcntl::renameat2(&from_dir, old, &to_dir, new, flags) {
             Ok(()) => Ok(true),
             Err(Errno::EEXIST) => Ok(false),
             // File systems without the flag: a hard link refuses to replace as well.
             Err(Errno::EINVAL | Errno::ENOSYS) => {
-                match nix::unistd::linkat(&self.fd, from, &self.fd, to, AtFlags::empty()) {
+                match nix::unistd::linkat(&from_dir, old, &to_dir, new, AtFlags::empty()) {
                     Ok(()) => self.remove(from).map(|()| true),
                     Err(Errno::EEXIST) => Ok(false),
                     Err(e) => Err(self.fail("rename", from)(e)),
@@ -207,7 +213,9 @@ impl Dir {
     pub fn remove(&self, rel: &Path) -> Result<()> {
         failpoint::io(Op::Write).map_err(self.fail("remove", rel))?;
         let flag = nix::unistd::UnlinkatFlags::NoRemoveDir;
-        match nix::unistd::unlinkat(&self.fd, rel, flag) {
+        let removed =
+            beneath::parent(&self.fd, rel).and_then(|(dir, name)| nix::unistd::unlinkat(&dir, name, flag));
+        match removed {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(self.fail("remove", rel)(e)),
         }
@@ -221,18 +229,27 @@ impl Dir {
         append(&mut file, bytes).map_err(self.fail("write", &temp))?;
         sync(&file).map_err(self.fail("sync", &temp))?;
         failpoint::io(Op::Rename).map_err(self.fail("rename", &temp))?;
-        nix::fcntl::renameat(&self.fd, &temp, &self.fd, rel).map_err(self.fail("rename", &temp))?;
+        beneath::parent(&self.fd, &temp)
+            .and_then(|(dir, temp)| {
+                nix::fcntl::renameat(&dir, temp, &dir, rel.file_name().unwrap_or_default())
+            })
+            .map_err(self.fail("rename", &temp))?;
         self.sync_dir(rel.parent().unwrap_or(Path::new("")))
     }
 
     /// The names in a directory below, sorted, without `.` and `..`.
     pub fn list(&self, rel: &Path) -> Result<Vec<std::ffi::OsString>> {
-        let path = self.join(rel);
-        failpoint::io(Op::Read).map_err(|e| Error::io("list", &path, e))?;
-        let read = std::fs::read_dir(&path).map_err(|e| Error::io("list", &path, e))?;
+        failpoint::io(Op::Read).map_err(self.fail("list", rel))?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let opened = beneath::open(&self.fd, rel, flags, Mode::empty());
+        let mut read = opened.and_then(nix::dir::Dir::from_fd).map_err(self.fail("list", rel))?;
         let mut names = Vec::new();
-        for entry in read {
-            names.push(entry.map_err(|e| Error::io("list", &path, e))?.file_name());
+        for entry in read.iter() {
+            let entry = entry.map_err(self.fail("list", rel))?;
+            let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                names.push(name.to_owned());
+            }
         }
         names.sort();
         Ok(names)

@@ -1,5 +1,6 @@
 //! What every room stands on: errors, time, ids, durable files, Chinese.
 
+mod beneath;
 pub mod cancel;
 pub mod clock;
 pub mod config;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use clap::Subcommand;
+use nix::errno::Errno;
 use serde_json::{Value, json};
 
 use super::interrupt::on_interrupt;
@@ -119,15 +120,14 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             }
         }
         Command::Verify { key, checkpoint, json } => {
-            let (mut held, absent) = checkpoints::held(&config, &db)?;
+            let checkpoints::Outside { mut held, looked_at, absent } = checkpoints::held(&config, &db)?;
             for file in checkpoint {
                 let place = format!("file {}", show(file.as_os_str()));
-                held.push(Held { place, path: show(file.as_os_str()), note: read(file)? });
+                held.push(Held { place, path: show(file.as_os_str()), note: Ok(read(file)?) });
             }
             let key = key.as_deref().map(key_of).transpose()?;
             let begun = std::time::Instant::now();
-            let report = verify(&db, &who, Against { held, key }, &on_interrupt())?;
-            let absent: Vec<_> = absent.iter().map(Error::what).collect();
+            let report = verify(&db, &who, Against { held, looked_at, key }, &on_interrupt())?;
             if *json {
                 let mut value = serde_json::to_value(&report).unwrap_or_default();
                 value["not_reached"] = json!(absent);
@@ -149,9 +149,11 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             };
             let kept = match prove::covering(&db, seq)? {
                 Some(kept) => Some(kept),
-                None if seq <= log::head(&db)?.0 => {
-                    checkpoints::sign(&Catalog::open(&config.data.join(CATALOG))?, &config.data, Utc::now())?
-                }
+                None if seq <= log::head(&db)?.0 => checkpoints::sign_beside(
+                    &Catalog::open(&config.data.join(CATALOG))?,
+                    &config,
+                    Utc::now(),
+                )?,
                 None => None,
             };
             let Some(kept) = kept else {
@@ -219,8 +221,15 @@ fn key_of(text: &str) -> Result<PublicKey> {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
     let mut bytes = Vec::new();
-    std::fs::File::open(file)
+    // A FIFO would be waited for without end.
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(file)
+        .and_then(|f| if f.metadata()?.is_file() { Ok(f) } else { Err(Errno::EINVAL.into()) })
         .and_then(|f| f.take(LONGEST as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| Error::io("read", file, e))?;
     Ok(bytes)
@@ -237,7 +246,7 @@ fn write_new(file: &Path, proof: &prove::Proof) -> Result<()> {
 }
 
 /// Prints how the log is.
-fn tell(report: &Report, absent: &[&str], seconds: f64) -> Result<()> {
+fn tell(report: &Report, absent: &[String], seconds: f64) -> Result<()> {
     let gap = t(": ", "：");
     output::tell(&format!("{} custody entries, head {}", report.entries, report.head))?;
     match &report.newest {
@@ -256,6 +265,10 @@ fn tell(report: &Report, absent: &[&str], seconds: f64) -> Result<()> {
         output::line(&format!("{}{gap}{key}", t("key", "密钥")))?;
     }
     output::tell(&format!("{} recordings held against their entries", report.recordings))?;
+    output::tell(
+        "cases, links, exemptions, deadlines, officers and units are not held against theirs: of them the \
+         entries themselves are what counts",
+    )?;
     for finding in &report.findings {
         let mark = if finding.what.is_serious() { "✗" } else { "!" };
         output::line(&format!("{mark} {}", say(&finding.text)))?;
@@ -267,8 +280,17 @@ fn tell(report: &Report, absent: &[&str], seconds: f64) -> Result<()> {
     for what in absent {
         output::line(&format!("! {}{gap}{}", t("not looked at", "未能查看"), say(what)))?;
     }
-    if report.good {
-        output::tell(&format!("The custody log is as it was written ({}).", output::span(seconds)))
+    let span = output::span(seconds);
+    if report.good && report.given_up {
+        output::tell(
+            "What was signed under an earlier key was given up; under the key given the log is good.",
+        )
+    } else if report.good && !absent.is_empty() {
+        output::tell(&format!(
+            "As far as it could be looked at, the custody log is as it was written ({span})."
+        ))
+    } else if report.good {
+        output::tell(&format!("The custody log is as it was written ({span})."))
     } else {
         output::line(t("The custody log is NOT as it was written.", "保管日志与写入时不一致！"))?;
         let next = "keep this catalogue as it is, and compare it with the last good `docket backup`";

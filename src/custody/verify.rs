@@ -37,8 +37,12 @@ pub enum What {
     CheckpointUnreadable,
     /// A checkpoint that others hold and the catalogue has no more.
     CheckpointRemoved,
-    /// A checkpoint of a history that was given up with a change of keys.
+    /// A checkpoint of a history that was given up with a change of keys, which nobody vouches for.
     CheckpointAbandoned,
+    /// The same where the key after the change was given as the right one.
+    HistoryGivenUp,
+    /// Checkpoints that the catalogue has and a place has not.
+    CheckpointLacking,
     /// A key took another's place without its word.
     KeyChanged,
     /// The log does not name the key it should.
@@ -70,12 +74,20 @@ impl What {
                 "entries were cut off its end, or the catalogue was replaced by an older copy"
             }
             Self::CheckpointForged => "it was changed, or signed with another key than the station's",
-            Self::CheckpointUnreadable => "the file was changed or damaged",
+            Self::CheckpointUnreadable => "it was changed, damaged, or put in a checkpoint's place",
             Self::CheckpointRemoved => {
                 "it was removed from the catalogue, or the catalogue was replaced by another copy"
             }
             Self::CheckpointAbandoned => {
+                "the catalogue was put back to an older state and the key replaced over it: entries may have \
+                 been dropped that way; whoever restored a backup and knows the new key vouches for it with \
+                 `--key`"
+            }
+            Self::HistoryGivenUp => {
                 "the history after it was given up when the key was replaced, as after restoring a backup"
+            }
+            Self::CheckpointLacking => {
+                "they were removed there, or not handed out yet; docket hands them out when it next starts"
             }
             Self::KeyChanged => {
                 "the key was lost, or somebody put their own in its place; `--key` with the key that was \
@@ -94,7 +106,7 @@ impl What {
 
     /// Whether the log is not as it was written; the rest is to be known.
     pub fn is_serious(self) -> bool {
-        self != Self::CheckpointAbandoned
+        !matches!(self, Self::HistoryGivenUp | Self::CheckpointLacking)
     }
 }
 
@@ -140,8 +152,8 @@ pub struct Held {
     pub place: String,
     /// Its file.
     pub path: String,
-    /// Its bytes.
-    pub note: Vec<u8>,
+    /// Its bytes, or why they cannot be read.
+    pub note: std::result::Result<Vec<u8>, String>,
 }
 
 /// What the log is held against.
@@ -149,6 +161,8 @@ pub struct Held {
 pub struct Against {
     /// Checkpoints that were found outside the catalogue. Read before the log is, so that it is not older.
     pub held: Vec<Held>,
+    /// The places that were looked at and should have all checkpoints.
+    pub looked_at: Vec<String>,
     /// The key that was kept elsewhere; without it the first one that the log names is believed.
     pub key: Option<PublicKey>,
 }
@@ -176,6 +190,8 @@ pub struct Newest {
 pub struct Report {
     /// Whether everything is as it was written.
     pub good: bool,
+    /// Whether signed checkpoints are of a history that was given up with a change of keys.
+    pub given_up: bool,
     /// Entries.
     pub entries: u64,
     /// The chain's last value, hexadecimal.
@@ -211,18 +227,20 @@ pub fn verify(db: &Connection, who: &Person, against: Against, cancel: &Cancel) 
     held.extend(kept.into_iter().map(|k| Held {
         place: CATALOGUE.into(),
         path: format!("checkpoint {}", k.size),
-        note: k.note.into_bytes(),
+        note: Ok(k.note.into_bytes()),
     }));
-    let wanted = held.iter().filter_map(|h| Checkpoint::of(&h.note)).map(|(_, c)| c.size).collect();
+    let notes = held.iter().filter_map(|h| h.note.as_ref().ok());
+    let wanted = notes.filter_map(|note| Checkpoint::of(note)).map(|(_, c)| c.size).collect();
     let mut walk = walk(&tx, wanted, cancel)?;
     walk.leftovers();
     check_station(&tx, &mut walk)?;
-    let places = check_held(&mut walk, &held, against.key.as_ref());
+    let places = check_held(&mut walk, &held, &against.looked_at, against.key.as_ref());
     let told = std::mem::take(&mut walk.told);
     let recordings = told.compare(&tx, &mut walk.findings, cancel)?;
     let Findings { list: findings, more, .. } = walk.findings;
     Ok(Report {
         good: findings.iter().all(|f| !f.what.is_serious()),
+        given_up: findings.iter().any(|f| f.what == What::HistoryGivenUp),
         entries: walk.last,
         head: hex(&walk.head),
         root: hex(&walk.tree.root()),
@@ -281,19 +299,28 @@ fn check_keys(walk: &mut Walk, given: Option<&PublicKey>) -> Vec<Logged> {
 }
 
 /// Every checkpoint against the keys, and then against the log.
-fn check_held(walk: &mut Walk, held: &[Held], given: Option<&PublicKey>) -> Vec<Place> {
+fn check_held(walk: &mut Walk, held: &[Held], looked_at: &[String], given: Option<&PublicKey>) -> Vec<Place> {
     let keys = check_keys(walk, given);
     let origin = walk.station.as_deref().map(checkpoint::origin);
     let mut places: BTreeMap<&str, u64> = BTreeMap::from([(CATALOGUE, 0)]);
+    places.extend(looked_at.iter().map(|name| (name.as_str(), 0)));
     let mut seen: HashMap<&[u8], Fate> = HashMap::new();
     let mut signed: BTreeMap<u64, Vec<(&str, Hash)>> = BTreeMap::new();
     for h in held {
+        let note = match &h.note {
+            Ok(note) => note,
+            Err(why) => {
+                let text = format!("{}: {} cannot be read as a checkpoint: {why}", h.place, h.path);
+                walk.findings.add(What::CheckpointUnreadable, text);
+                continue;
+            }
+        };
         *places.entry(&h.place).or_default() += 1;
-        let fate = seen.entry(&h.note).or_insert_with(|| fate(&h.note, &keys, origin.as_deref(), given));
+        let fate = seen.entry(note).or_insert_with(|| fate(note, &keys, origin.as_deref(), given));
         match fate {
             Fate::Signed(c) => signed.entry(c.size).or_default().push((&h.place, c.root)),
-            Fate::Abandoned(size, seq) => walk.findings.add(
-                What::CheckpointAbandoned,
+            Fate::Abandoned(size, seq, accepted) => walk.findings.add(
+                if *accepted { What::HistoryGivenUp } else { What::CheckpointAbandoned },
                 format!(
                     "{}: the checkpoint of {size} entries is signed with a key that entry {seq} replaced",
                     h.place
@@ -313,14 +340,16 @@ fn check_held(walk: &mut Walk, held: &[Held], given: Option<&PublicKey>) -> Vec<
         }
     }
     check_roots(walk, &signed);
+    check_places(walk, &signed, looked_at);
     places.into_iter().map(|(name, checkpoints)| Place { name: name.to_owned(), checkpoints }).collect()
 }
 
 enum Fate {
     /// By the key in force at its size.
     Signed(Checkpoint),
-    /// By a key, beyond what the log had when another replaced it.
-    Abandoned(u64, u64),
+    /// By a key, beyond what the log had when another replaced it; and whether whoever checks vouches for
+    /// that other, or for one after it.
+    Abandoned(u64, u64, bool),
     /// By no key of the station.
     Forged(u64),
     /// No checkpoint.
@@ -335,7 +364,8 @@ fn fate(bytes: &[u8], keys: &[Logged], origin: Option<&str>, given: Option<&Publ
             match keys.get(at + 1) {
                 // Whoever names the old key does not take the change for granted.
                 Some(next) if said.size > next.after && given != Some(&keys[at].key) => {
-                    Fate::Abandoned(said.size, next.seq)
+                    let accepted = given.is_some_and(|g| keys[at + 1..].iter().any(|k| k.key == *g));
+                    Fate::Abandoned(said.size, next.seq, accepted)
                 }
                 _ => Fate::Signed(said),
             }
@@ -386,6 +416,23 @@ fn check_roots(walk: &mut Walk, signed: &BTreeMap<u64, Vec<(&str, Hash)>>) {
             names(places)
         );
         walk.findings.add(What::LogTruncated, text);
+    }
+}
+
+/// What a place lacks of the catalogue's checkpoints. The newest may be on its way there just now.
+fn check_places(walk: &mut Walk, signed: &BTreeMap<u64, Vec<(&str, Hash)>>, looked_at: &[String]) {
+    let newest = signed.iter().rfind(|(_, held)| held.iter().any(|(p, _)| *p == CATALOGUE)).map(|(s, _)| *s);
+    for name in looked_at {
+        let lacks = |(size, held): &(&u64, &Vec<(&str, Hash)>)| {
+            let root = held.iter().find(|(p, _)| *p == CATALOGUE).map(|(_, root)| root);
+            Some(**size) != newest
+                && root.is_some_and(|root| !held.iter().any(|(p, r)| p == name && r == root))
+        };
+        let count = signed.iter().filter(lacks).count();
+        if count > 0 {
+            let text = format!("{name} lacks {count} checkpoints that the catalogue has");
+            walk.findings.add(What::CheckpointLacking, text);
+        }
     }
 }
 

@@ -77,8 +77,8 @@ proptest! {
         let mut note = checkpoint::newest(&db).unwrap().unwrap().note.into_bytes();
         let at = at.index(note.len());
         note[at] ^= flip;
-        let held = vec![Held { place: "volume main".into(), path: "x".into(), note }];
-        let report = verify(&db, &who(), Against { held, key: None }, &Cancel::new()).unwrap();
+        let held = vec![Held { place: "volume main".into(), path: "x".into(), note: Ok(note) }];
+        let report = verify(&db, &who(), Against { held, ..Against::default() }, &Cancel::new()).unwrap();
         prop_assert!(!report.good);
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use nix::errno::Errno;
 
 use super::station::Station;
 use crate::access::{self, About, Deed, Person};
@@ -16,6 +19,7 @@ use crate::base::{Error, Kind, Result};
 use crate::catalog::dockings::{self, By};
 use crate::catalog::{Catalog, Connection, volumes};
 use crate::custody::checkpoint::{self, Checkpoint, Kept};
+use crate::custody::entry::Hash;
 use crate::custody::key::{self, OBJECT};
 use crate::custody::note::{PublicKey, Signed};
 use crate::custody::verify::Held;
@@ -102,13 +106,51 @@ pub fn sign(catalog: &Catalog, data: &Path, now: DateTime<Utc>) -> Result<Option
     Ok(made)
 }
 
+const SIGNING: &str = "signing";
+/// How long a witness folder may take to open: a file server that is away lets wait without end.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A folder on a server that may never answer: opened aside, and no second time while that lasts.
+struct Distant {
+    path: PathBuf,
+    opening: Option<Receiver<Result<Dir>>>,
+}
+
+impl Distant {
+    fn at(path: PathBuf) -> Self {
+        Self { path, opening: None }
+    }
+
+    fn open(&mut self, within: Duration) -> Result<Dir> {
+        let path = self.path.clone();
+        let opening = self.opening.take().unwrap_or_else(|| begin("witness", move || Dir::open(&path)));
+        match opening.recv_timeout(within) {
+            Ok(opened) => opened,
+            Err(RecvTimeoutError::Timeout) => {
+                self.opening = Some(opening);
+                Err(Error::new(Kind::Busy, format!("{} does not answer", show(self.path.as_os_str()))))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Error::io("open", &self.path, Errno::EAGAIN)),
+        }
+    }
+}
+
+/// Begins work on a thread of its own, which nobody has to wait for.
+pub fn begin<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (send, receive) = channel();
+    // Without a thread the sender is gone, and the receiver hears of that.
+    let _ = std::thread::Builder::new().name(name.to_owned()).spawn(move || drop(send.send(work())));
+    receive
+}
+
 /// Signs checkpoints when they are due and sees to it that every place has them.
 #[derive(Default)]
 pub struct Keeper {
-    /// The size up to which a place has every checkpoint.
-    kept: BTreeMap<String, u64>,
+    /// The size up to which a place has every checkpoint, and those beyond that were found there.
+    kept: BTreeMap<String, (u64, BTreeSet<u64>)>,
     /// What was said of a place, or of signing, and still holds.
     trouble: BTreeMap<String, String>,
+    witness: Option<Distant>,
 }
 
 impl Keeper {
@@ -116,7 +158,11 @@ impl Keeper {
     /// tried again in the next round.
     pub fn keep(&mut self, station: &Station) {
         let config = station.settings().config.clone();
-        let witness = config.custody.witness.as_ref().map(|path| (show(path.as_os_str()), Dir::open(path)));
+        if self.witness.as_ref().map(|w| &w.path) != config.custody.witness.as_ref() {
+            self.trouble.retain(|about, _| !about.starts_with("witness "));
+            self.witness = config.custody.witness.clone().map(Distant::at);
+        }
+        let witness = self.witness.as_mut().map(|w| (show(w.path.as_os_str()), w.open(ANSWERS_WITHIN)));
         let volumes = station.open_finishers();
         let usable = volumes.iter().map(|f| &f.volume).filter(|v| !matches!(v.state(), State::Failed(_)));
         let mut places: Vec<_> =
@@ -132,18 +178,19 @@ impl Keeper {
         let mut signed = Ok(());
         for (name, place, _) in &places {
             if !self.kept.contains_key(name) {
-                match look_at(station, name, place) {
-                    Ok(()) => drop(self.kept.insert(name.clone(), 0)),
-                    Err(e) if e.kind() == Kind::Integrity => signed = Err(e),
-                    Err(e) => self.say(name, Some(&e)),
+                match station.core.catalog.read(|db| look_at(db, name, place)) {
+                    Ok(there) => drop(self.kept.insert(name.clone(), (0, there))),
+                    Err(e) => signed = Err(e),
                 }
             }
         }
         let signed = signed.and_then(|()| sign_if_due(station, &config));
-        self.say("signing", signed.as_ref().err());
+        self.say(SIGNING, signed.as_ref().err());
         for (name, place, volume) in &places {
-            let Some(upto) = self.kept.get(name).copied() else { continue };
-            let done = self.hand_out(station, name, place, upto);
+            if !self.kept.contains_key(name) {
+                continue;
+            }
+            let done = self.hand_out(station, name, place);
             if let (Err(e), Some(volume)) = (&done, volume) {
                 volume.note_trouble(e, 0);
             }
@@ -151,9 +198,14 @@ impl Keeper {
         }
     }
 
-    /// What stands in the way of signing or of keeping checkpoints.
-    pub fn trouble(&self) -> impl Iterator<Item = &str> {
-        self.trouble.values().map(String::as_str)
+    /// What stands in the way of signing.
+    pub fn unsigned(&self) -> Option<&str> {
+        self.trouble.get(SIGNING).map(String::as_str)
+    }
+
+    /// Why a place does not get its checkpoints, where signing is not the reason.
+    pub fn unreached(&self) -> Option<&str> {
+        self.trouble.iter().find(|(about, _)| *about != SIGNING).map(|(_, why)| why.as_str())
     }
 
     fn say(&mut self, about: &str, e: Option<&Error>) {
@@ -167,15 +219,15 @@ impl Keeper {
         }
     }
 
-    fn hand_out(&mut self, station: &Station, name: &str, place: &Place<'_>, upto: u64) -> Result<()> {
-        let list = station.core.catalog.read(|db| checkpoint::since(db, upto))?;
-        let there = if upto == 0 { place.sizes()? } else { BTreeSet::new() };
-        for kept in list {
+    fn hand_out(&mut self, station: &Station, name: &str, place: &Place<'_>) -> Result<()> {
+        let Some((upto, there)) = self.kept.get_mut(name) else { return Ok(()) };
+        for kept in station.core.catalog.read(|db| checkpoint::since(db, *upto))? {
             if !there.contains(&kept.size) {
                 place.keep(&kept)?;
             }
-            self.kept.insert(name.to_owned(), kept.size);
+            *upto = kept.size;
         }
+        there.clear();
         Ok(())
     }
 }
@@ -192,15 +244,35 @@ fn sign_if_due(station: &Station, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Looks at a place for the first time: one that bears a checkpoint of this key that the catalogue does
-/// not know says that the catalogue is an older copy, and nothing is signed on top of it.
-fn look_at(station: &Station, name: &str, place: &Place<'_>) -> Result<()> {
-    let there = place.sizes()?;
-    let (known, named) = station.core.catalog.read(|db| Ok((sizes(db)?, key::current(db)?)))?;
-    let strange: BTreeSet<u64> = there.difference(&known).copied().collect();
-    for (_, bytes) in place.notes(Some(&strange))? {
+/// Looks at a place for the first time: one that bears a checkpoint of this key that the catalogue does not
+/// know says that the catalogue is an older copy, and nothing is signed on top of it; nor is it where the
+/// place cannot tell. Returns the sizes of the catalogue's checkpoints that the place has.
+fn look_at(db: &Connection, name: &str, place: &Place<'_>) -> Result<BTreeSet<u64>> {
+    let known: BTreeMap<u64, Hash> = checkpoint::since(db, 0)?
+        .iter()
+        .filter_map(|kept| Checkpoint::of(kept.note.as_bytes()))
+        .map(|(_, said)| (said.size, said.root))
+        .collect();
+    let named = key::current(db)?;
+    let unread = |e: &Error| {
+        let what = format!("the checkpoints of {name} cannot be read, and nothing is signed: {}", e.what());
+        Error::new(Kind::Integrity, what).next("`docket custody verify` says more")
+    };
+    let mut there = BTreeSet::new();
+    // What cannot be read may be the one checkpoint that matters; yet the others are looked at first.
+    let mut first_unread = None;
+    for (_, bytes) in place.notes().map_err(|e| unread(&e))? {
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                first_unread.get_or_insert(unread(&e));
+                continue;
+            }
+        };
         let Some((note, said)) = Checkpoint::of(&bytes) else { continue };
-        if named.as_ref().is_some_and(|k| note.signed_by(&k.key) == Signed::Yes) {
+        if known.get(&said.size) == Some(&said.root) {
+            there.insert(said.size);
+        } else if named.as_ref().is_some_and(|k| note.signed_by(&k.key) == Signed::Yes) {
             let what = format!(
                 "{name} bears a checkpoint of {} entries that the catalogue does not know: \
                  the catalogue is an older copy, and nothing is signed",
@@ -212,33 +284,115 @@ fn look_at(station: &Station, name: &str, place: &Place<'_>) -> Result<()> {
             ));
         }
     }
-    Ok(())
+    first_unread.map_or(Ok(there), Err)
 }
 
-/// The checkpoints that lie outside the catalogue, and why a place could not be looked at. Looks without
-/// the volumes' locks, beside a running daemon.
-pub fn held(config: &Config, db: &Connection) -> Result<(Vec<Held>, Vec<Error>)> {
-    let (mut found, mut absent) = (Vec::new(), Vec::new());
-    let mut take = |place: &str, notes: Result<Vec<(PathBuf, Vec<u8>)>>| match notes {
-        Ok(notes) => found.extend(notes.into_iter().map(|(path, note)| Held {
-            place: place.to_owned(),
-            path: show(path.as_os_str()),
-            note,
-        })),
-        Err(e) => absent.push(e),
-    };
+/// Signs for a command beside the daemon, as [`sign`], where no place that can be reached speaks against it.
+///
+/// # Errors
+/// As [`sign`]; [`Kind::Integrity`] where a place bears a checkpoint that the catalogue does not know.
+pub fn sign_beside(catalog: &Catalog, config: &Config, now: DateTime<Utc>) -> Result<Option<Kept>> {
+    catalog.read(|db| {
+        each_place(config, db, |name, place| match place {
+            Ok(place) => look_at(db, name, &place).map(drop),
+            // One that is not there tells when it is back.
+            Err(_) => Ok(()),
+        })
+    })?;
+    sign(catalog, &config.data, now)
+}
+
+/// Goes through all places with checkpoints, without the volumes' locks: beside a running daemon.
+fn each_place(
+    config: &Config,
+    db: &Connection,
+    mut with: impl FnMut(&str, Result<Place<'_>, &Error>) -> Result<()>,
+) -> Result<()> {
     for volume in &config.volumes {
         let expected = volumes::id_of(db, &volume.name)?;
         let look = Look::open(volume, expected.as_deref());
-        take(&format!("volume {}", volume.name), look.and_then(|l| Place::on_volume(&l.dir).notes(None)));
+        let name = format!("volume {}", volume.name);
+        match &look {
+            Ok(look) => with(&name, Ok(Place::on_volume(&look.dir)))?,
+            Err(e) => with(&name, Err(e))?,
+        }
     }
     if let (Some(path), Some(station)) = (&config.custody.witness, dockings::known_station(db)?) {
-        let notes = Dir::open(path).and_then(|dir| Place::in_witness(&dir, &station).notes(None));
-        take(&format!("witness {}", show(path.as_os_str())), notes);
+        let name = format!("witness {}", show(path.as_os_str()));
+        match &Distant::at(path.clone()).open(ANSWERS_WITHIN) {
+            Ok(dir) => with(&name, Ok(Place::in_witness(dir, &station)))?,
+            Err(e) => with(&name, Err(e))?,
+        }
     }
-    Ok((found, absent))
+    Ok(())
 }
 
-fn sizes(db: &Connection) -> Result<BTreeSet<u64>> {
-    Ok(checkpoint::since(db, 0)?.into_iter().map(|k| k.size).collect())
+/// What lies outside the catalogue.
+#[derive(Default)]
+pub struct Outside {
+    /// The checkpoints.
+    pub held: Vec<Held>,
+    /// Where they were looked for.
+    pub looked_at: Vec<String>,
+    /// Why a place could not be looked at.
+    pub absent: Vec<String>,
+}
+
+/// The checkpoints that lie outside the catalogue. Looks without the volumes' locks, beside a running daemon.
+///
+/// # Errors
+/// What the catalogue says.
+pub fn held(config: &Config, db: &Connection) -> Result<Outside> {
+    let mut outside = Outside::default();
+    each_place(config, db, |name, place| {
+        let place = match place {
+            Ok(place) => place,
+            Err(e) => {
+                outside.absent.push(e.what().to_owned());
+                return Ok(());
+            }
+        };
+        let (mut take, place_name) = (Vec::new(), name.to_owned());
+        match place.notes() {
+            Ok(notes) => take.extend(notes.into_iter().map(|(path, note)| (show(path.as_os_str()), note))),
+            // The place is there and its folder is none, or hidden.
+            Err(e) => take.push((place.path(), Err(e))),
+        }
+        outside.looked_at.push(place_name.clone());
+        for (path, note) in take {
+            match note {
+                // Nothing is said of the file: this process has too much open.
+                Err(e) if matches!(e.kind(), Kind::Io(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => {
+                    outside.absent.push(e.what().to_owned());
+                }
+                note => outside.held.push(Held {
+                    place: place_name.clone(),
+                    path,
+                    note: note.map_err(|e| e.what().to_owned()),
+                }),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(outside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_does_not_answer_is_waited_for_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut distant = Distant::at(temp.path().to_owned());
+        let (answer, hangs) = channel();
+        distant.opening = Some(hangs);
+        for _ in 0..2 {
+            let e = distant.open(Duration::ZERO).err().unwrap();
+            assert!(e.what().ends_with("does not answer"), "{e}");
+        }
+        answer.send(Dir::open(temp.path())).unwrap();
+        assert!(distant.open(Duration::ZERO).is_ok());
+        assert!(distant.open(Duration::from_secs(60)).is_ok(), "opened anew");
+    }
 }

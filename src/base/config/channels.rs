@@ -9,7 +9,7 @@ use reqwest::Url;
 use super::section::Section;
 
 /// The words of all kinds of alert, as settings, the catalogue and `--json` have them.
-pub const KINDS: [&str; 19] = [
+pub const KINDS: [&str; 20] = [
     "recording-overdue",
     "recording-due-soon",
     "recorder-not-docked",
@@ -28,6 +28,7 @@ pub const KINDS: [&str; 19] = [
     "derivatives-failing",
     "backup-old",
     "custody-failed",
+    "witness-failing",
     "channel-failing",
 ];
 
