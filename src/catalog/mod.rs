@@ -21,6 +21,7 @@ pub mod officers;
 pub mod outbox;
 #[cfg(test)]
 mod plans;
+pub mod private;
 pub mod recorders;
 pub mod recordings;
 pub mod search;
@@ -275,18 +276,6 @@ fn refuse(path: &Path, e: &dyn std::error::Error) -> Error {
     let path = path.display();
     Error::new(Kind::Catalog, format!("cannot open the catalogue {path}: {text}"))
         .next("`docket doctor` checks who owns it and its disk")
-}
-
-/// Makes a change inside a transaction, looks at what came of it, and takes it back.
-///
-/// # Errors
-/// Those of the change.
-pub fn rehearse<T>(tx: &Connection, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    tx.prepare_cached("SAVEPOINT rehearsal")?.execute([])?;
-    let result = change(tx);
-    tx.prepare_cached("ROLLBACK TO rehearsal")?.execute([])?;
-    tx.prepare_cached("RELEASE rehearsal")?.execute([])?;
-    result
 }
 
 /// Facts of a new entry as details of custody; what is not set is left out.
