@@ -110,6 +110,26 @@ fn a_new_recording_is_linked_once_its_length_is_known() {
 }
 
 #[test]
+fn what_has_become_certain_is_linked_once_and_the_rest_never() {
+    let office = Office::new();
+    office.open(NUMBER, "甲");
+    let window = ["--from", "2026-11-20 09:00", "--to", "2026-11-20 11:00"];
+    office.ok("HN001", &[&["cases", "step", "12号", "site-inspection"], &window[..]].concat());
+    let catalog = docket::catalog::Catalog::open(&office.station.data().join("catalog.sqlite")).unwrap();
+    let policy = docket::base::config::Cases { link_by_itself: true, ..Default::default() };
+    let at = "2026-11-24T08:00:00Z".parse().unwrap();
+    let by = || docket::catalog::dockings::By { actor: "test".into(), at };
+    let catch_up = || {
+        docket::cases::by_itself::catch_up(&catalog, &policy, &by).unwrap();
+        office.count("link WHERE unlinked_at IS NULL AND automatic = 1")
+    };
+    assert_eq!((catch_up(), catch_up()), (2, 2));
+    office.ok("HN001", &["cases", "unlink", "1", "--why", "与本案无关"]);
+    assert_eq!(catch_up(), 1, "a person has taken it off");
+    check_custody(&office.station.db());
+}
+
+#[test]
 fn cases_and_recordings_are_found() {
     let office = Office::new();
     office.open(NUMBER, "张家村非法占用耕地");

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 
 use common::daemon::{Daemon, dock, wait_for_docking};
 use common::tools::{PATIENCE, until};
@@ -183,6 +184,42 @@ fn only_metrics_are_served_and_only_read() {
     let (head, body) = ask(&address, open);
     assert!(head.contains("application/openmetrics-text; version=1.0.0"), "{head}");
     assert!(body.ends_with("# EOF\n") && body.contains("# TYPE docket_archived_bytes counter\n"), "{body}");
+    daemon.stop();
+}
+
+/// Whether the other end hung up, after whatever it still said.
+fn is_hung_up(mut client: &TcpStream) -> bool {
+    client.set_nonblocking(true).unwrap();
+    match client.read(&mut [0; 4096]) {
+        Ok(n) => n == 0,
+        Err(e) => e.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}
+
+#[test]
+fn clients_that_never_finish_asking_keep_no_card_waiting() {
+    let station = station("127.0.0.1:0");
+    let daemon = Daemon::start(&station);
+    let address = address(&daemon);
+    let pid = daemon.pid().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &pid, "--nofile=96:96"]).status().unwrap();
+    assert!(limited.success());
+    let clients: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut client = TcpStream::connect(&address).unwrap();
+            // Who is hung up on already cannot send.
+            let _ = client.write_all(b"GET /metrics HTTP/1.1\r\nX: ");
+            client
+        })
+        .collect();
+    let gone = || clients.iter().filter(|client| is_hung_up(client)).count();
+    until("the clients above the limit to be hung up on", || (gone() >= 200 - 32).then_some(()));
+    card(&station, "007", 3);
+    wait_for_docking(&station, "007", "safe");
+    until("every silent client to be hung up on", || (gone() == 200).then_some(()));
+    assert_eq!(scrape(&address).get("docket_archived_files_total"), 3.0);
+    let log = daemon.log();
+    assert!(!log.contains("open files"), "{log}");
     daemon.stop();
 }
 

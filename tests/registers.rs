@@ -438,3 +438,23 @@ fn what_is_exported_is_imported_without_any_change() {
     }
     assert_eq!(texts(&list(&station, "officers"), "badge"), ["1001", "1002"]);
 }
+
+#[test]
+fn a_rehearsal_waits_for_no_writer_and_no_writer_for_it() {
+    let station = Station::new();
+    station.ok(&["units", "add", "u1", "--name", "一中队"]);
+    let file = station.dir.path().join("officers.csv");
+    std::fs::write(&file, "badge,name,unit\nb1,张伟,u1\nb2,李娜,nowhere\n").unwrap();
+    let path = file.to_str().unwrap();
+    let writer = rusqlite::Connection::open(station.data().join("catalog.sqlite")).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let dry = station.run(&["officers", "import", path, "--dry-run", "--json"]);
+    let told = json_of(&dry);
+    assert_eq!((dry.status.code(), &told["added"]), (Some(3), &serde_json::json!(1)), "{told}");
+    // What is wrong is found without the lock as well.
+    expect_exit(&station.run(&["officers", "import", path]), 1, &["nowhere"]);
+    writer.execute_batch("COMMIT").unwrap();
+    std::fs::write(&file, "badge,name,unit\nb1,张伟,u1\n").unwrap();
+    assert_eq!(station.json(&["officers", "import", path, "--json"])["written"], true);
+    assert_eq!(station.json(&["officers", "import", path, "--json"])["unchanged"], 1);
+}

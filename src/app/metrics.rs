@@ -12,9 +12,13 @@ use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::docks::Docks;
 use super::figures::{Figures, Help, Space};
@@ -28,6 +32,15 @@ use crate::ingest::station::{CATALOG, Station};
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a volume may take to tell its free space: a dying disk must not hide everything else.
 const SPACE: Duration = Duration::from_secs(1);
+/// Clients at once; whoever comes on top is hung up on. Strangers must not use up the open files that
+/// archiving needs.
+const MOST_CLIENTS: usize = 32;
+/// How long a client may take to ask.
+const ASKING: Duration = Duration::from_secs(5);
+/// How long a connection may last with everything: asking, [`PATIENCE`], reading the answer.
+const LONGEST: Duration = Duration::from_secs(20);
+/// The pause where no connection can be taken on: files may be free again then.
+const PAUSE: Duration = Duration::from_secs(1);
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -85,8 +98,15 @@ impl Metrics {
         drop(tokio::task::spawn_blocking(move || first.count_archived()));
         let answer = move |headers: HeaderMap| async move { shared.answer(&headers).await };
         let routes = Router::new().route("/metrics", get(answer));
-        if let Err(e) = axum::serve(listener, routes).await {
-            tracing::warn!("metrics: {e}");
+        let places = Arc::new(Semaphore::new(MOST_CLIENTS));
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                tokio::spawn(one_request(stream, routes.clone(), place));
+            }
         }
     }
 
@@ -176,6 +196,18 @@ impl Metrics {
             .map_err(|e| Error::new(Kind::Invalid, format!("cannot write metrics: {e}")))?;
         Ok(text)
     }
+}
+
+/// Answers one request and hangs up: an idle connection would keep its place from others.
+async fn one_request(stream: TcpStream, routes: Router, place: OwnedSemaphorePermit) {
+    let answering = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ASKING)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    // Whether the client got its answer is the client's business.
+    let _ = tokio::time::timeout(LONGEST, answering).await;
+    drop(place);
 }
 
 /// The same in the older text format, for whoever does not ask for OpenMetrics: there a counter is declared

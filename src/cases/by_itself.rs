@@ -7,10 +7,10 @@ use crate::catalog::dockings::By;
 use crate::catalog::{Catalog, Connection, cases, feed};
 use crate::custody::log;
 
-use super::suggest::{link_certain, link_certain_of_case};
+use super::suggest::{certain, certain_of_case, link_certain};
 
 const READER: &str = "links";
-/// Custody entries worked through in one transaction.
+/// Custody entries worked through before their end is noted.
 const BATCH: u32 = 500;
 
 /// Links what has become certain since it last looked. Where the policy says no, what was archived until
@@ -31,26 +31,30 @@ pub fn catch_up(catalog: &Catalog, policy: &config::Cases, by: &dyn Fn() -> By) 
     }
     loop {
         let at = by().at;
-        let more = catalog.write(move |tx| {
-            let from = feed::read_up_to(tx, READER)?;
-            let (last, objects) = feed::touched(tx, from, BATCH)?;
-            for object in &objects {
-                match object.split_once(':') {
-                    Some(("recording", id)) if is_archived(tx, id)? => drop(link_certain(tx, at, id)?),
-                    Some(("case", number)) => {
-                        if let Ok(case) = cases::find(tx, number) {
-                            link_certain_of_case(tx, at, &case)?;
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            feed::set_read_up_to(tx, READER, last)?;
-            Ok(last > from)
+        let (from, (last, objects)) = catalog.read(|db| {
+            let from = feed::read_up_to(db, READER)?;
+            Ok((from, feed::touched(db, from, BATCH)?))
         })?;
-        if !more {
+        if last <= from {
             return Ok(());
         }
+        for object in &objects {
+            // Found out beside the writer, who then has one look at each that is to be linked.
+            let found = catalog.read(|db| match object.split_once(':') {
+                Some(("recording", id)) if is_archived(db, id)? && certain(db, id)?.is_some() => {
+                    Ok(vec![id.to_owned()])
+                }
+                Some(("case", number)) => match cases::find(db, number) {
+                    Ok(case) => Ok(certain_of_case(db, at, &case)?.into_iter().map(|(id, _)| id).collect()),
+                    Err(_) => Ok(Vec::new()),
+                },
+                _ => Ok(Vec::new()),
+            })?;
+            for id in found {
+                catalog.write(move |tx| link_certain(tx, at, &id))?;
+            }
+        }
+        catalog.write(move |tx| feed::set_read_up_to(tx, READER, last))?;
     }
 }
 

@@ -1,8 +1,8 @@
 //! Registers and ledger from files.
 //!
 //! An import is all or nothing: the lines are made one after the other in one transaction, and one problem
-//! takes all of it back. A rehearsal does the same and always takes it back, so that it finds exactly what
-//! the import would refuse. A line that says what is so already changes nothing.
+//! takes all of it back. A rehearsal does the same on a private copy of the tables, so that it finds exactly what
+//! the import would refuse and keeps nobody waiting. A line that says what is so already changes nothing.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,10 +23,10 @@ use crate::base::config::parse_size;
 use crate::base::{Error, Kind, Result, when};
 use crate::catalog::dockings::By;
 use crate::catalog::ledger::{self, Condition, Issue};
-use crate::catalog::{Connection, officers, rehearse};
+use crate::catalog::{Connection, officers};
 
-/// How long an import may keep the daemon from writing; the daemon waits for 30 seconds at most.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an import may keep the daemon from writing: cards that are put in wait for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What an import did, or would do.
 #[derive(Debug)]
@@ -130,8 +130,8 @@ fn size(text: &str) -> Option<i64> {
     parse_size(text).and_then(|n| i64::try_from(n).ok())
 }
 
-/// Reads a file and makes its lines; with `rehearsal` everything is taken back. Where the report has
-/// problems, whoever calls must take the transaction back.
+/// Reads a file and makes its lines. Where the report has problems, whoever calls must take the transaction
+/// back. With `rehearsal` it takes the time that it needs: for a copy ([`crate::catalog::private`]).
 ///
 /// # Errors
 /// [`Kind::Forbidden`], or where nothing can be made of the file.
@@ -146,8 +146,7 @@ pub fn import(
     let deed = if register == Register::Ledger { Deed::KeepLedger } else { Deed::ChangeRegisters };
     check(who, deed, &About::default())?;
     let table = table::read(bytes, encoding, register.columns())?;
-    let work = |tx: &Connection| make(tx, who, at, register, &table);
-    if rehearsal { rehearse(tx, work) } else { work(tx) }
+    make(tx, who, at, register, &table, (!rehearsal).then_some(PATIENCE))
 }
 
 fn make(
@@ -156,6 +155,7 @@ fn make(
     at: DateTime<Utc>,
     register: Register,
     table: &Table,
+    patience: Option<Duration>,
 ) -> Result<Report> {
     let mut report = Report {
         encoding: table.encoding,
@@ -170,7 +170,7 @@ fn make(
     let mut lines: HashMap<i64, u64> = HashMap::new();
     let mut keys: HashMap<String, u64> = HashMap::new();
     for (row, is_circle) in in_order(register, table) {
-        if begun.elapsed() > PATIENCE {
+        if patience.is_some_and(|most| begun.elapsed() > most) {
             return Err(Error::new(Kind::Busy, "the file takes too long to write in one go")
                 .next("cut it into several files, each with the line of column names"));
         }

@@ -212,14 +212,36 @@ fn footage_of(c: &Candidate, holder: Option<i64>) -> Footage {
 /// # Errors
 /// What the catalogue says.
 pub fn link_certain(tx: &Connection, at: DateTime<Utc>, recording: &str) -> Result<Option<i64>> {
-    let c = candidates::one(tx, recording)?;
-    let Some(holder) = Holders::default().of(tx, &c)? else { return Ok(None) };
+    match certain(tx, recording)? {
+        Some((case, step)) => by_rule(tx, at, recording, case, step),
+        None => Ok(None),
+    }
+}
+
+/// The case and step that one archived recording certainly belongs to.
+///
+/// # Errors
+/// What the catalogue says.
+pub fn certain(db: &Connection, recording: &str) -> Result<Option<(i64, i64)>> {
+    let c = candidates::one(db, recording)?;
+    let Some(holder) = Holders::default().of(db, &c)? else { return Ok(None) };
     if c.state != "archived" || !["video", "audio", "photo"].contains(&c.kind.as_str()) {
         return Ok(None);
     }
-    let open = candidates::open_steps_of(tx, holder)?;
-    let Some(only) = rules::certain(&footage_of(&c, Some(holder)), &open) else { return Ok(None) };
-    by_rule(tx, at, recording, only.case, only.step)
+    let open = candidates::open_steps_of(db, holder)?;
+    Ok(rules::certain(&footage_of(&c, Some(holder)), &open).map(|only| (only.case, only.step)))
+}
+
+/// What certainly belongs to a case and is not linked to it: recording and step.
+///
+/// # Errors
+/// What the catalogue says.
+pub fn certain_of_case(db: &Connection, at: DateTime<Utc>, case: &Case) -> Result<Vec<(String, i64)>> {
+    if case.closed_at.is_some() {
+        return Ok(Vec::new());
+    }
+    let sure = propose(db, case, at)?.into_iter().filter(|(_, certain)| *certain);
+    Ok(sure.filter_map(|(p, _)| Some((p.recording, p.step?))).collect())
 }
 
 /// The same for what is archived already, when a case's steps have got their times; the links' numbers.
@@ -228,13 +250,8 @@ pub fn link_certain(tx: &Connection, at: DateTime<Utc>, recording: &str) -> Resu
 /// What the catalogue says.
 pub fn link_certain_of_case(tx: &Connection, at: DateTime<Utc>, case: &Case) -> Result<Vec<i64>> {
     let mut out = Vec::new();
-    if case.closed_at.is_some() {
-        return Ok(out);
-    }
-    for (proposal, certain) in propose(tx, case, at)? {
-        if let (true, Some(step)) = (certain, proposal.step) {
-            out.extend(by_rule(tx, at, &proposal.recording, case.id, step)?);
-        }
+    for (recording, step) in certain_of_case(tx, at, case)? {
+        out.extend(by_rule(tx, at, &recording, case.id, step)?);
     }
     Ok(out)
 }

@@ -85,11 +85,20 @@ pub struct ClockOff {
 /// Recorders whose clock was off by more than so many milliseconds when it was last looked at, at issue or
 /// return.
 pub fn clocks_off(db: &Connection, limit_ms: i64) -> Result<Vec<ClockOff>> {
+    // From recorder to recorder, and of each the last entry that knows its clock: the ledger grows for years.
     let mut query = db.prepare_cached(
-        "SELECT i.recorder, coalesce(i.returned_clock, i.issued_clock) AS off, i.officer FROM issue i
-         WHERE i.void = 0 AND abs(off) > ?1 AND NOT EXISTS (SELECT 1 FROM issue j WHERE j.recorder = i.recorder AND j.void = 0
-           AND j.issued_at > i.issued_at AND coalesce(j.returned_clock, j.issued_clock) IS NOT NULL)
-         ORDER BY i.recorder",
+        "WITH RECURSIVE each (recorder) AS (
+           SELECT min(recorder) FROM issue
+             WHERE void = 0 AND (returned_clock IS NOT NULL OR issued_clock IS NOT NULL)
+           UNION ALL
+           SELECT (SELECT min(i.recorder) FROM issue i WHERE i.recorder > each.recorder
+             AND i.void = 0 AND (i.returned_clock IS NOT NULL OR i.issued_clock IS NOT NULL))
+           FROM each WHERE each.recorder IS NOT NULL)
+         SELECT i.recorder, coalesce(i.returned_clock, i.issued_clock) AS off, i.officer FROM each CROSS JOIN issue i
+         ON i.id = (SELECT l.id FROM issue l WHERE l.recorder = each.recorder
+           AND l.void = 0 AND (l.returned_clock IS NOT NULL OR l.issued_clock IS NOT NULL)
+           ORDER BY l.issued_at DESC LIMIT 1)
+         WHERE abs(off) > ?1 ORDER BY i.recorder",
     )?;
     let rows = query.query_map([limit_ms], |r| {
         Ok(ClockOff { recorder: r.get(0)?, ahead_ms: r.get(1)?, officer: r.get(2)? })

@@ -19,6 +19,9 @@ pub mod links;
 pub mod metrics;
 pub mod officers;
 pub mod outbox;
+#[cfg(test)]
+mod plans;
+pub mod private;
 pub mod recorders;
 pub mod recordings;
 pub mod search;
@@ -48,6 +51,7 @@ const STEPS: &[M<'_>] = &[
     M::up(include_str!("migrations/0005.sql")),
     M::up(include_str!("migrations/0006.sql")),
     M::up(include_str!("migrations/0007.sql")),
+    M::up(include_str!("migrations/0008.sql")),
 ];
 const MIGRATIONS: Migrations<'_> = Migrations::from_slice(STEPS);
 
@@ -106,6 +110,7 @@ impl Catalog {
             MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => newer(path),
             e => refuse(path, &e),
         })?;
+        forget_statistics(&db)?;
         // After migrating, which sorts whole tables: what a change may have to undo is small, and written to a
         // temporary file it costs a fifth of the writer's time.
         db.pragma_update(None, "temp_store", "MEMORY")?;
@@ -198,6 +203,15 @@ impl Drop for Catalog {
     }
 }
 
+/// Drops what an older version, or somebody's ANALYZE, counted. Tables that were nearly empty then are taken for
+/// small ever after, and read whole where an index would do; every query is written for its index.
+fn forget_statistics(db: &Connection) -> Result<()> {
+    let counted = "SELECT name FROM sqlite_schema WHERE name IN ('sqlite_stat1', 'sqlite_stat4')";
+    let names =
+        db.prepare(counted)?.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    names.iter().try_for_each(|name| Ok(db.execute_batch(&format!("DROP TABLE {name}"))?))
+}
+
 /// A connection for looking only, for commands beside a running daemon.
 ///
 /// # Errors
@@ -262,18 +276,6 @@ fn refuse(path: &Path, e: &dyn std::error::Error) -> Error {
     let path = path.display();
     Error::new(Kind::Catalog, format!("cannot open the catalogue {path}: {text}"))
         .next("`docket doctor` checks who owns it and its disk")
-}
-
-/// Makes a change inside a transaction, looks at what came of it, and takes it back.
-///
-/// # Errors
-/// Those of the change.
-pub fn rehearse<T>(tx: &Connection, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    tx.prepare_cached("SAVEPOINT rehearsal")?.execute([])?;
-    let result = change(tx);
-    tx.prepare_cached("ROLLBACK TO rehearsal")?.execute([])?;
-    tx.prepare_cached("RELEASE rehearsal")?.execute([])?;
-    result
 }
 
 /// Facts of a new entry as details of custody; what is not set is left out.
@@ -345,7 +347,6 @@ fn write_loop(db: &Connection, changes: &Receiver<Change>) {
             });
         }
     }
-    let _ = db.execute_batch("PRAGMA optimize");
 }
 
 #[cfg(test)]

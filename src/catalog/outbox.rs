@@ -269,8 +269,14 @@ pub fn revive(tx: &Connection, by: &By, channel: &str) -> Result<usize> {
 
 /// Rows that wait or were given up, oldest first.
 pub fn undelivered(db: &Connection) -> Result<Vec<Letter>> {
-    let sql = format!("SELECT {COLUMNS} FROM outbox WHERE state IN ('waiting', 'dead') ORDER BY id");
-    Ok(db.prepare(&sql)?.query_map([], row)?.collect::<rusqlite::Result<_>>()?)
+    // In two halves, and sorted here: each has its index.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting'
+         UNION ALL SELECT {COLUMNS} FROM outbox WHERE state = 'dead'"
+    );
+    let mut rows = db.prepare(&sql)?.query_map([], row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    rows.sort_by_key(|row| row.id);
+    Ok(rows)
 }
 
 /// All rows about an alert, oldest first.

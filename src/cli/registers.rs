@@ -17,7 +17,7 @@ use crate::cases::registers::Done;
 use crate::cases::table::{Encoding, MOST_BYTES, Problem};
 use crate::cases::{export, terms};
 use crate::catalog::recorders::State;
-use crate::catalog::{Catalog, Connection};
+use crate::catalog::{Catalog, Connection, private};
 use crate::ingest::station::CATALOG;
 
 /// Problems and changes named one by one; more are counted.
@@ -189,18 +189,12 @@ pub fn run_import(args: &StationArgs, register: Register, options: &Import) -> R
         _ => Encoding::Auto,
     };
     let rehearsal = options.dry_run;
-    // The report comes back beside the error that takes everything back.
-    let (tell, told) = std::sync::mpsc::channel();
-    let done = change(args, move |tx, who, at| {
-        let report = import(tx, who, at, register, (&bytes, encoding), rehearsal)?;
-        let stop = !report.problems.is_empty() && !rehearsal;
-        drop(tell.send(report));
-        if stop { Err(Error::new(Kind::Invalid, "")) } else { Ok(()) }
-    });
-    let Ok(report) = told.try_recv() else { return done.map(|()| Exit::Good) };
-    if report.problems.is_empty() {
-        done?;
-    }
+    let report = rehearse(args, register, (&bytes, encoding))?;
+    let report = if rehearsal || !report.problems.is_empty() {
+        report
+    } else {
+        write(args, register, (bytes, encoding))?
+    };
     let file = show(options.file.as_os_str());
     if options.json {
         output::json(&value(&report, &file, rehearsal))?;
@@ -231,6 +225,31 @@ pub fn run_import(args: &StationArgs, register: Register, options: &Import) -> R
         return Ok(Exit::Good);
     }
     Err(refused(&report.problems, &file))
+}
+
+/// Everything that is wrong, and what would change: on a copy, while others write.
+fn rehearse(args: &StationArgs, register: Register, file: (&[u8], Encoding)) -> Result<Report> {
+    let (db, who) = reading(args)?;
+    drop(db);
+    let copy = private::of_registers(&args.config()?.data.join(CATALOG))?;
+    import(&copy, &who, Utc::now(), register, file, true)
+}
+
+/// Makes the lines; a problem that came up since the rehearsal takes all of them back.
+fn write(args: &StationArgs, register: Register, (bytes, encoding): (Vec<u8>, Encoding)) -> Result<Report> {
+    // The report comes back beside the error that takes everything back.
+    let (tell, told) = std::sync::mpsc::channel();
+    let done = change(args, move |tx, who, at| {
+        let report = import(tx, who, at, register, (&bytes, encoding), false)?;
+        let stop = !report.problems.is_empty();
+        drop(tell.send(report));
+        if stop { Err(Error::new(Kind::Invalid, "")) } else { Ok(()) }
+    });
+    match (told.try_recv(), done) {
+        (Ok(report), done) if done.is_ok() || !report.problems.is_empty() => Ok(report),
+        (_, Err(e)) => Err(e),
+        (_, Ok(())) => Err(Error::new(Kind::Catalog, "the catalogue's writer has stopped")),
+    }
 }
 
 fn summary(report: &Report, file: &str, ending: &str) -> String {
