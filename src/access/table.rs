@@ -54,7 +54,7 @@ pub enum Reach {
     None,
     /// What they are a part of.
     Own,
-    /// What belongs to their unit, and what they are a part of.
+    /// What belongs to their unit or one below it, and what they are a part of.
     Unit,
     /// Everything.
     All,

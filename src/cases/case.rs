@@ -8,12 +8,12 @@ use super::checklist::{Checklist, Checklists};
 use super::holes::{Hole, holes};
 pub use super::step::{StepChanges, set_step};
 use super::{classify, text};
-use crate::access::{self, About, Deed, Person};
+use crate::access::{Deed, Person};
 use crate::base::clock::{from_ms, rfc3339, to_ms};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
-use crate::catalog::{Connection, officers, steps, units};
+use crate::catalog::{Connection, officers, rights, steps, units};
 use crate::custody::log;
 
 /// A number longer than this (bytes) is none.
@@ -87,7 +87,7 @@ pub fn read(db: &Connection, who: &Person, number: &str) -> Result<Case> {
 /// The case of a number for somebody who may do this with it.
 pub(super) fn find_for(db: &Connection, who: &Person, deed: Deed, number: &str) -> Result<Case> {
     let case = cases::find(db, number)?;
-    access::check(who, deed, &cases::about(db, &case)?)?;
+    rights::check(db, who, deed, &cases::about(db, &case)?)?;
     Ok(case)
 }
 
@@ -139,11 +139,8 @@ pub fn open(tx: &Connection, who: &Person, at: DateTime<Utc>, lists: &Checklists
     if let (true, Some(me)) = (team.is_empty(), who.officer) {
         team.extend(officers::get(tx, me)?);
     }
-    access::check(
-        who,
-        Deed::OpenCase,
-        &About { unit: Some(unit), officers: team.iter().map(|o| o.id).collect(), guarded: false },
-    )?;
+    // Whoever opens a case is on it; that gives no right to open one for a strange unit.
+    rights::check(tx, who, Deed::OpenCase, &rights::about(tx, Some(unit), Vec::new(), false)?)?;
     let (kind, list) = lists.choose(&new.kind, new.checklist.as_deref())?;
     let opened = new.opened_at.unwrap_or(at);
     past("opened", opened, at)?;

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::case::still_open;
 use super::text;
-use crate::access::{self, Deed, Person};
+use crate::access::{Deed, Person};
 use crate::base::clock::to_ms;
 use crate::base::{Error, Kind, Result};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
 use crate::catalog::exemptions::{self, Exemption};
 use crate::catalog::steps::{self, Step};
-use crate::catalog::{Connection, officers};
+use crate::catalog::{Connection, officers, rights};
 use crate::custody::log;
 
 /// 设备故障, 当事人不配合, 恶劣天气及其他自然灾害, 其他.
@@ -117,7 +117,7 @@ fn find_for(tx: &Connection, who: &Person, deed: Deed, id: i64) -> Result<(Case,
     let e = exemptions::get(tx, id)?;
     let step = steps::get(tx, e.step)?;
     let case = cases::get(tx, step.case)?;
-    access::check(who, deed, &cases::about(tx, &case)?)?;
+    rights::check(tx, who, deed, &cases::about(tx, &case)?)?;
     let me = badge(tx, who)?;
     still_open(&case)?;
     Ok((case, step, e, me))

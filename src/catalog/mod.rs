@@ -21,6 +21,7 @@ pub mod officers;
 pub mod outbox;
 pub mod recorders;
 pub mod recordings;
+pub mod rights;
 pub mod search;
 pub mod steps;
 pub mod units;
