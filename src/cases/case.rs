@@ -10,6 +10,7 @@ pub use super::step::{StepChanges, set_step};
 use super::{classify, text};
 use crate::access::{Deed, Person};
 use crate::base::clock::{from_ms, rfc3339, to_ms};
+use crate::base::when::spoken;
 use crate::base::{Error, Kind, Result};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
@@ -195,6 +196,8 @@ fn insert_steps(tx: &Connection, case: i64, list: &Checklist) -> Result<()> {
             from_at: None,
             to_at: None,
             why_not: String::new(),
+            waived_by: None,
+            waived_ok: None,
         };
         steps::insert(tx, &row, place)?;
     }
@@ -206,8 +209,8 @@ fn past(what: &str, told: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
         return Ok(());
     }
     let what = match what {
-        "opened" => format!("a case cannot be opened in the future ({})", rfc3339(told)),
-        _ => format!("an act cannot have ended in the future ({})", rfc3339(told)),
+        "opened" => format!("a case cannot be opened in the future ({})", spoken(to_ms(told))),
+        _ => format!("an act cannot have ended in the future ({})", spoken(to_ms(told))),
     };
     Err(Error::new(Kind::Invalid, what).next("check the date and the station's clock"))
 }
@@ -312,7 +315,7 @@ pub fn end(
     if let Some(ended) = ended {
         past("ended", ended, at)?;
         if to_ms(ended) < case.opened_at {
-            let opened = rfc3339(from_ms(case.opened_at));
+            let opened = spoken(case.opened_at);
             return Err(Error::new(
                 Kind::Invalid,
                 format!("the act would end before its case was opened ({opened})"),

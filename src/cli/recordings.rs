@@ -322,7 +322,7 @@ fn show_one(
         output::field(places.name(&c.volume), 18, &text)?;
     }
     output::line("")?;
-    custody::print(&history)?;
+    custody::print(db, &history)?;
     Ok(Exit::Good)
 }
 
