@@ -242,6 +242,43 @@ fn nobody_sees_or_changes_what_is_not_theirs() {
 }
 
 #[test]
+fn a_unit_is_answered_for_by_those_above_it() {
+    let office = Office::new();
+    let db = office.write();
+    db.execute(
+        "INSERT INTO unit (id, code, name, parent) VALUES (3, 'ZD', '一中队', 1), (4, 'ZZ', '一组', 3)",
+        [],
+    )
+    .unwrap();
+    db.execute("INSERT INTO officer (badge, name, unit, role) VALUES ('HN007', '吴九', 4, 'officer'), ('HN008', '郑十', 2, 'reviewer')", [])
+        .unwrap();
+    office.ok("HN007", &["cases", "open", "组1", "--kind", "penalty", "--title", "乙"]);
+    for badge in ["HN002", "HN003"] {
+        assert_eq!(office.json(badge, &["cases", "show", "组1"])["unit"], "ZZ");
+        assert_eq!(office.json(badge, &["cases", "list"]).as_array().unwrap().len(), 1, "{badge}");
+        assert_eq!(office.json(badge, &["search", "乙"])["cases"][0]["number"], "组1");
+    }
+    let propose = ["cases", "exempt", "propose", "组1", "sampling", "--ground", "other", "--reason", "暴雨"];
+    office.ok("HN007", &propose);
+    office.refuses(
+        "HN008",
+        &["cases", "exempt", "review", "1"],
+        &[
+            "郑十 HN008, as reviewer, ",
+            "their unit is 外单位, and it belongs to 一组",
+            "a reviewer of 一组 or a unit above",
+        ],
+    );
+    office.ok("HN002", &["cases", "exempt", "review", "1"]);
+    office.ok("HN003", &["cases", "exempt", "approve", "1"]);
+    // Who opens a case for a strange unit is on it, and still may not; a circle of units ends.
+    db.execute("UPDATE unit SET parent = 4 WHERE id = 1", []).unwrap();
+    let strange = ["cases", "open", "x", "--kind", "penalty", "--title", "x", "--unit", "ZZ"];
+    office.refuses("HN005", &strange, &["may not do this: open a case for this unit", "it belongs to 一组"]);
+    office.ok("HN003", &strange);
+}
+
+#[test]
 fn a_recording_is_unclassified_until_somebody_says_what_it_is() {
     let office = Office::new();
     let r = office.recording(0);

@@ -1,12 +1,14 @@
 //! Who may do what: one table (I8). Whatever it does not allow is refused.
 
+mod refusal;
 mod table;
 
+pub use refusal::{Names, refusal};
 pub use table::{Deed, Reach, reach};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Error, Kind, Result};
+use crate::base::Result;
 
 /// What a person is to the unit (articles 28, 29 and 32 of the founding rule).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -74,11 +76,20 @@ impl Person {
 pub struct About {
     /// Whose unit it is.
     pub unit: Option<i64>,
+    /// The units above that one: what belongs to a unit is answered for by those above it too.
+    pub above: Vec<i64>,
     /// The officers it concerns: on the case, in the ledger, holding the recorder.
     pub officers: Vec<i64>,
     /// It holds a state secret, a business secret or somebody's privacy (article 31): within the unit it is
     /// for its head and those whom it concerns.
     pub guarded: bool,
+}
+
+impl About {
+    /// Whether it belongs to this person's unit, or to one below it.
+    pub fn is_below(&self, who: &Person) -> bool {
+        who.unit.is_some_and(|own| self.unit == Some(own) || self.above.contains(&own))
+    }
 }
 
 /// Whether the table lets this person do this.
@@ -87,34 +98,23 @@ pub fn is_allowed(who: &Person, deed: Deed, about: &About) -> bool {
     match reach(who.role, deed) {
         Reach::None => false,
         Reach::Own => is_own,
-        Reach::Unit => {
-            let of_unit = who.unit.is_some() && who.unit == about.unit;
-            is_own || of_unit && (!about.guarded || who.role == Role::Head)
-        }
+        Reach::Unit => is_own || about.is_below(who) && (!about.guarded || who.role == Role::Head),
         Reach::All => true,
     }
 }
 
-/// Refuses what the table does not allow.
+/// Refuses what the table does not allow. Where a catalogue is at hand, its own check names people and units.
 ///
 /// # Errors
-/// [`Kind::Forbidden`], with who may.
+/// [`Kind::Forbidden`], with the reason and who may.
 pub fn check(who: &Person, deed: Deed, about: &About) -> Result<()> {
-    if is_allowed(who, deed, about) {
-        return Ok(());
-    }
-    let may: Vec<_> =
-        Role::ALL.into_iter().filter(|r| reach(*r, deed) != Reach::None).map(Role::word).collect();
-    Err(Error::new(
-        Kind::Forbidden,
-        format!("{} ({}) may not do this: {}", who.actor, who.role.word(), deed.words()),
-    )
-    .next(format!("ask one of these roles: {}", may.join(", "))))
+    if is_allowed(who, deed, about) { Ok(()) } else { Err(refusal(who, deed, about, &Names::default())) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Kind;
 
     fn person(role: Role, officer: i64, unit: i64) -> Person {
         Person { actor: format!("officer:{officer}"), officer: Some(officer), unit: Some(unit), role }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn reach_is_what_it_says() {
-        let about = About { unit: Some(1), officers: vec![7], guarded: false };
+        let about = About { unit: Some(1), officers: vec![7], ..About::default() };
         let (own, strange) = (person(Role::Officer, 7, 2), person(Role::Officer, 8, 2));
         assert!(is_allowed(&own, Deed::ChangeCase, &about));
         assert!(!is_allowed(&strange, Deed::ChangeCase, &about));
@@ -133,8 +133,21 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_answers_for_those_below_it() {
+        let about = About { unit: Some(3), above: vec![2, 1], ..About::default() };
+        for (role, unit, may) in
+            [(Role::Head, 1, true), (Role::Head, 3, true), (Role::Head, 4, false), (Role::Officer, 1, false)]
+        {
+            let is = is_allowed(&person(role, 9, unit), Deed::ChangeCase, &about);
+            assert_eq!(is, may, "{role:?} of {unit}");
+        }
+        let below = About { unit: Some(1), ..About::default() };
+        assert!(!is_allowed(&person(Role::Head, 9, 3), Deed::ChangeCase, &below));
+    }
+
+    #[test]
     fn a_secret_of_the_unit_is_for_its_head_and_those_it_concerns() {
-        let about = About { unit: Some(1), officers: vec![7], guarded: true };
+        let about = About { unit: Some(1), officers: vec![7], guarded: true, ..About::default() };
         let may = |role, officer, unit| is_allowed(&person(role, officer, unit), Deed::ReadCase, &about);
         assert!(may(Role::Head, 9, 1) && may(Role::Officer, 7, 1) && may(Role::Reviewer, 7, 1));
         assert!(!may(Role::Reviewer, 8, 1) && !may(Role::Head, 9, 2) && !may(Role::Officer, 8, 1));

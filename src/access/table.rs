@@ -27,6 +27,8 @@ pub enum Deed {
     Link,
     /// Take footage off a step.
     Unlink,
+    /// Confirm that a step the checklist requires does not take place: a second person (article 32).
+    ConfirmWaiver,
     /// Propose that a step needs no footage (承办人).
     ProposeExemption,
     /// Review that (审核人).
@@ -54,7 +56,7 @@ pub enum Reach {
     None,
     /// What they are a part of.
     Own,
-    /// What belongs to their unit, and what they are a part of.
+    /// What belongs to their unit or one below it, and what they are a part of.
     Unit,
     /// Everything.
     All,
@@ -64,7 +66,7 @@ use Reach::{All, None, Own, Unit};
 
 /// Rows: deeds. Columns: officer, reviewer, head, supervisor, storage, admin.
 #[rustfmt::skip]
-const TABLE: [(Deed, [Reach; 6]); 20] = [
+const TABLE: [(Deed, [Reach; 6]); 21] = [
     (Deed::ReadRegisters,     [All,  All,  All,  All,  All,  All]),
     (Deed::ChangeRegisters,   [None, None, None, None, None, All]),
     (Deed::KeepLedger,        [Own,  None, Unit, None, All,  All]),
@@ -76,6 +78,7 @@ const TABLE: [(Deed, [Reach; 6]); 20] = [
     (Deed::CloseCase,         [Own,  None, Unit, None, None, All]),
     (Deed::Link,              [Own,  None, Unit, None, None, All]),
     (Deed::Unlink,            [Own,  None, Unit, None, None, All]),
+    (Deed::ConfirmWaiver,     [None, Unit, Unit, None, None, None]),
     (Deed::ProposeExemption,  [Own,  None, Unit, None, None, All]),
     (Deed::ReviewExemption,   [None, Unit, None, None, None, None]),
     (Deed::ApproveExemption,  [None, None, Unit, None, None, None]),
@@ -99,8 +102,8 @@ pub fn reach(role: Role, deed: Deed) -> Reach {
 
 impl Deed {
     /// Every deed of the table.
-    pub const ALL: [Deed; 20] = {
-        let mut all = [Deed::ReadRegisters; 20];
+    pub const ALL: [Deed; 21] = {
+        let mut all = [Deed::ReadRegisters; 21];
         let mut i = 0;
         while i < all.len() {
             all[i] = TABLE[i].0;
@@ -129,6 +132,7 @@ impl Deed {
             Deed::CloseCase => "close this case",
             Deed::Link => "link footage to this case",
             Deed::Unlink => "unlink footage from this case",
+            Deed::ConfirmWaiver => "confirm that a step does not take place",
             Deed::ProposeExemption => "propose an exemption",
             Deed::ReviewExemption => "review an exemption",
             Deed::ApproveExemption => "approve an exemption",

@@ -14,7 +14,7 @@ use crate::base::{Error, Kind as Fault, Result};
 use crate::catalog::alerts::{self, Alert, Told};
 use crate::catalog::dockings::By;
 use crate::catalog::outbox::{self, Entry};
-use crate::catalog::{Connection, officers};
+use crate::catalog::{Connection, officers, rights};
 
 /// Who enters alerts and messages about them: knows the channels.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ fn told(c: &Condition) -> Told<'_> {
 pub fn about(db: &Connection, alert: &Alert) -> Result<About> {
     let mut officers = alerts::concerned(db, &alert.subject)?;
     officers.extend(alert.officer);
-    Ok(About { unit: alert.unit, officers, guarded: false })
+    rights::about(db, alert.unit, officers, false)
 }
 
 /// Alerts that a person may see, the newest first: those that stand, or all.
@@ -94,7 +94,7 @@ pub fn list(db: &Connection, who: &Person, all: bool) -> Result<Vec<Alert>> {
 /// Not found; not allowed.
 pub fn get(db: &Connection, who: &Person, id: i64) -> Result<Alert> {
     let alert = alerts::get(db, id)?;
-    access::check(who, Deed::ReadAlerts, &about(db, &alert)?)?;
+    rights::check(db, who, Deed::ReadAlerts, &about(db, &alert)?)?;
     Ok(alert)
 }
 
@@ -179,7 +179,7 @@ impl Desk {
     /// Not found, not allowed, no longer standing, or without a note.
     pub fn acknowledge(&self, tx: &Connection, by: &By, who: &Person, id: i64, note: &str) -> Result<Alert> {
         let alert = alerts::get(tx, id)?;
-        access::check(who, Deed::AcknowledgeAlert, &about(tx, &alert)?)?;
+        rights::check(tx, who, Deed::AcknowledgeAlert, &about(tx, &alert)?)?;
         if alert.state == "resolved" {
             return Err(Error::new(
                 Fault::Invalid,

@@ -8,12 +8,13 @@ use super::checklist::{Checklist, Checklists};
 use super::holes::{Hole, holes};
 pub use super::step::{StepChanges, set_step};
 use super::{classify, text};
-use crate::access::{self, About, Deed, Person};
+use crate::access::{Deed, Person};
 use crate::base::clock::{from_ms, rfc3339, to_ms};
+use crate::base::when::spoken;
 use crate::base::{Error, Kind, Result};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
-use crate::catalog::{Connection, officers, steps, units};
+use crate::catalog::{Connection, officers, rights, steps, units};
 use crate::custody::log;
 
 /// A number longer than this (bytes) is none.
@@ -87,7 +88,7 @@ pub fn read(db: &Connection, who: &Person, number: &str) -> Result<Case> {
 /// The case of a number for somebody who may do this with it.
 pub(super) fn find_for(db: &Connection, who: &Person, deed: Deed, number: &str) -> Result<Case> {
     let case = cases::find(db, number)?;
-    access::check(who, deed, &cases::about(db, &case)?)?;
+    rights::check(db, who, deed, &cases::about(db, &case)?)?;
     Ok(case)
 }
 
@@ -139,11 +140,8 @@ pub fn open(tx: &Connection, who: &Person, at: DateTime<Utc>, lists: &Checklists
     if let (true, Some(me)) = (team.is_empty(), who.officer) {
         team.extend(officers::get(tx, me)?);
     }
-    access::check(
-        who,
-        Deed::OpenCase,
-        &About { unit: Some(unit), officers: team.iter().map(|o| o.id).collect(), guarded: false },
-    )?;
+    // Whoever opens a case is on it; that gives no right to open one for a strange unit.
+    rights::check(tx, who, Deed::OpenCase, &rights::about(tx, Some(unit), Vec::new(), false)?)?;
     let (kind, list) = lists.choose(&new.kind, new.checklist.as_deref())?;
     let opened = new.opened_at.unwrap_or(at);
     past("opened", opened, at)?;
@@ -198,6 +196,8 @@ fn insert_steps(tx: &Connection, case: i64, list: &Checklist) -> Result<()> {
             from_at: None,
             to_at: None,
             why_not: String::new(),
+            waived_by: None,
+            waived_ok: None,
         };
         steps::insert(tx, &row, place)?;
     }
@@ -209,8 +209,8 @@ fn past(what: &str, told: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
         return Ok(());
     }
     let what = match what {
-        "opened" => format!("a case cannot be opened in the future ({})", rfc3339(told)),
-        _ => format!("an act cannot have ended in the future ({})", rfc3339(told)),
+        "opened" => format!("a case cannot be opened in the future ({})", spoken(to_ms(told))),
+        _ => format!("an act cannot have ended in the future ({})", spoken(to_ms(told))),
     };
     Err(Error::new(Kind::Invalid, what).next("check the date and the station's clock"))
 }
@@ -315,7 +315,7 @@ pub fn end(
     if let Some(ended) = ended {
         past("ended", ended, at)?;
         if to_ms(ended) < case.opened_at {
-            let opened = rfc3339(from_ms(case.opened_at));
+            let opened = spoken(case.opened_at);
             return Err(Error::new(
                 Kind::Invalid,
                 format!("the act would end before its case was opened ({opened})"),

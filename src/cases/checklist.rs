@@ -283,11 +283,24 @@ impl Checklists {
         })
     }
 
-    /// The kind of a word: its key, or its name in either language.
+    /// The kind of a word: its key, its name in either language, or a part of the Chinese name that no other has.
     pub fn kind(&self, word: &str) -> Option<&Named> {
-        self.iter()
-            .flat_map(|c| &c.kinds)
-            .find(|k| k.key == word || k.name_zh == word || k.name.eq_ignore_ascii_case(word))
+        let kinds = || self.iter().flat_map(|c| &c.kinds);
+        let whole = kinds().find(|k| k.key == word || k.name_zh == word || k.name.eq_ignore_ascii_case(word));
+        let part = || {
+            let mut some = kinds().filter(|k| word.chars().count() > 1 && k.name_zh.contains(word));
+            let first = some.next()?;
+            some.all(|k| k.key == first.key).then_some(first)
+        };
+        whole.or_else(part)
+    }
+
+    /// The error for a word that names no kind.
+    pub fn no_kind(&self, word: &str) -> Error {
+        let known: Vec<String> =
+            self.iter().flat_map(|c| &c.kinds).map(|k| format!("{} {}", k.key, k.name_zh)).collect();
+        Error::new(Kind::NotFound, format!("no checklist is for cases of the kind `{word}`"))
+            .next(format!("these are known: {}", known.join(", ")))
     }
 
     /// The kind of a word and the checklist for it: the one named, else the only one for that kind.
@@ -296,13 +309,7 @@ impl Checklists {
     /// An unknown kind or checklist, one for other kinds, several to choose from.
     pub fn choose(&self, kind: &str, id: Option<&str>) -> Result<(&Named, &Checklist)> {
         let Some(kind) = self.kind(kind) else {
-            let known: Vec<String> =
-                self.iter().flat_map(|c| &c.kinds).map(|k| format!("{} {}", k.key, k.name_zh)).collect();
-            return Err(Error::new(
-                Kind::NotFound,
-                format!("no checklist is for cases of the kind `{kind}`"),
-            )
-            .next(format!("these are known: {}", known.join(", "))));
+            return Err(self.no_kind(kind));
         };
         let fits = |c: &&Checklist| c.kinds.iter().any(|k| k.key == kind.key);
         if let Some(id) = id {

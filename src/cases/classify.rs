@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::text;
-use crate::access::{self, Deed, Person};
+use crate::access::{Deed, Person};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::dockings::By;
-use crate::catalog::{Connection, links, recordings};
+use crate::catalog::{Connection, links, recordings, rights};
 use crate::custody::log;
 
 /// The word a recording bears until somebody has looked at it: what bears it is never destroyed.
@@ -38,7 +38,7 @@ pub fn recording(
     why: &str,
 ) -> Result<bool> {
     let found = recordings::find(tx, id)?;
-    access::check(who, Deed::ClassifyRecording, &links::about(tx, &found)?)?;
+    rights::check(tx, who, Deed::ClassifyRecording, &links::about(tx, &found)?)?;
     let (word, why) = (class(word)?, text::needed("the reason", why)?);
     let was = links::classification(tx, &found.id)?;
     if was == word {

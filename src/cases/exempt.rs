@@ -5,19 +5,16 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::case::still_open;
-use super::text;
-use crate::access::{self, Deed, Person};
+use super::{terms, text};
+use crate::access::{Deed, Person};
 use crate::base::clock::to_ms;
 use crate::base::{Error, Kind, Result};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
 use crate::catalog::exemptions::{self, Exemption};
 use crate::catalog::steps::{self, Step};
-use crate::catalog::{Connection, officers};
+use crate::catalog::{Connection, officers, rights};
 use crate::custody::log;
-
-/// 设备故障, 当事人不配合, 恶劣天气及其他自然灾害, 其他.
-pub const GROUNDS: [&str; 4] = ["device_fault", "party_uncooperative", "severe_weather", "other"];
 
 /// What is proposed.
 #[derive(Debug, Clone)]
@@ -26,7 +23,7 @@ pub struct New {
     pub number: String,
     /// The step, by key or name.
     pub step: String,
-    /// One of [`GROUNDS`].
+    /// A ground, in either language: [`terms::ground`].
     pub ground: String,
     /// The reason in words.
     pub reason: String,
@@ -35,7 +32,7 @@ pub struct New {
 }
 
 /// Whoever takes part is a person of the register: an approval by nobody is none.
-fn badge(db: &Connection, who: &Person) -> Result<String> {
+pub(super) fn badge(db: &Connection, who: &Person) -> Result<String> {
     let me = who.officer.map(|id| officers::get(db, id)).transpose()?.flatten();
     me.map(|o| o.badge).ok_or_else(|| {
         Error::new(Kind::Forbidden, "only somebody in the officers' register takes part in an exemption")
@@ -76,10 +73,10 @@ pub fn propose(tx: &Connection, who: &Person, at: DateTime<Utc>, new: &New) -> R
         )
         .next("what does not take place needs no exemption"));
     }
-    if !GROUNDS.contains(&new.ground.as_str()) {
+    let Some(ground) = terms::ground(&new.ground) else {
         return Err(Error::new(Kind::Invalid, format!("`{}` is no ground for an exemption", new.ground))
-            .next(format!("these are known: {}", GROUNDS.join(", "))));
-    }
+            .next(format!("these are known: {}", terms::grounds())));
+    };
     if let Some((other, state)) = steps::standing(tx, step.id)?.exemption
         && !["rejected", "withdrawn"].contains(&state.as_str())
     {
@@ -92,7 +89,7 @@ pub fn propose(tx: &Connection, who: &Person, at: DateTime<Utc>, new: &New) -> R
     let mut e = Exemption {
         id: 0,
         step: step.id,
-        ground: new.ground.clone(),
+        ground: ground.into(),
         reason: text::needed("the reason", &new.reason)?,
         note: text::optional("the note", &new.note)?,
         state: "proposed".into(),
@@ -117,7 +114,7 @@ fn find_for(tx: &Connection, who: &Person, deed: Deed, id: i64) -> Result<(Case,
     let e = exemptions::get(tx, id)?;
     let step = steps::get(tx, e.step)?;
     let case = cases::get(tx, step.case)?;
-    access::check(who, deed, &cases::about(tx, &case)?)?;
+    rights::check(tx, who, deed, &cases::about(tx, &case)?)?;
     let me = badge(tx, who)?;
     still_open(&case)?;
     Ok((case, step, e, me))
@@ -136,7 +133,20 @@ fn in_state(e: &Exemption, state: &str) -> Result<()> {
     Err(Error::new(Kind::Invalid, format!("exemption {} is {}", e.id, e.state)).next(next))
 }
 
-fn another(me: &str, others: &[Option<&String>]) -> Result<()> {
+/// Refuses whoever took part already: by the badge, and by the name, for one person may have two badges.
+pub(super) fn another(db: &Connection, me: &str, others: &[Option<&String>]) -> Result<()> {
+    let name_of = |badge: &str| Ok::<_, Error>(officers::by_badge(db, badge)?.map(|o| o.name));
+    let name = name_of(me)?;
+    for other in others.iter().flatten().filter(|other| **other != me) {
+        if name.is_some() && name_of(other)? == name {
+            let name = name.as_deref().unwrap_or_default();
+            return Err(Error::new(
+                Kind::Forbidden,
+                format!("{me} and {other} are both {name}; article 32 asks for different persons"),
+            )
+            .next("where they are two persons of one name, somebody of another name is to do this step"));
+        }
+    }
     if others.iter().flatten().any(|other| *other == me) {
         return Err(Error::new(
             Kind::Forbidden,
@@ -154,7 +164,7 @@ fn another(me: &str, others: &[Option<&String>]) -> Result<()> {
 pub fn review(tx: &Connection, who: &Person, at: DateTime<Utc>, id: i64) -> Result<()> {
     let (case, step, mut e, me) = find_for(tx, who, Deed::ReviewExemption, id)?;
     in_state(&e, "proposed")?;
-    another(&me, &[Some(&e.proposer)])?;
+    another(tx, &me, &[Some(&e.proposer)])?;
     (e.state, e.reviewer, e.reviewed_at) = ("reviewed".into(), Some(me.clone()), Some(to_ms(at)));
     exemptions::update(tx, &e)?;
     entry(tx, who, at, "exemption.reviewed", (&case, &step, &e), json!({ "by": me }))
@@ -167,7 +177,7 @@ pub fn review(tx: &Connection, who: &Person, at: DateTime<Utc>, id: i64) -> Resu
 pub fn approve(tx: &Connection, who: &Person, at: DateTime<Utc>, id: i64) -> Result<()> {
     let (case, step, mut e, me) = find_for(tx, who, Deed::ApproveExemption, id)?;
     in_state(&e, "reviewed")?;
-    another(&me, &[Some(&e.proposer), e.reviewer.as_ref()])?;
+    another(tx, &me, &[Some(&e.proposer), e.reviewer.as_ref()])?;
     (e.state, e.approver, e.approved_at) = ("approved".into(), Some(me.clone()), Some(to_ms(at)));
     exemptions::update(tx, &e)?;
     entry(tx, who, at, "exemption.approved", (&case, &step, &e), json!({ "by": me }))
@@ -182,7 +192,7 @@ pub fn reject(tx: &Connection, who: &Person, at: DateTime<Utc>, id: i64, remark:
     let deed = if reviewed { Deed::ApproveExemption } else { Deed::ReviewExemption };
     let (case, step, mut e, me) = find_for(tx, who, deed, id)?;
     in_state(&e, if reviewed { "reviewed" } else { "proposed" })?;
-    another(&me, &[Some(&e.proposer), e.reviewer.as_ref()])?;
+    another(tx, &me, &[Some(&e.proposer), e.reviewer.as_ref()])?;
     e.remark = text::needed("the remark", remark)?;
     (e.state, e.ended_by, e.ended_at) = ("rejected".into(), Some(me.clone()), Some(to_ms(at)));
     exemptions::update(tx, &e)?;

@@ -35,6 +35,8 @@ pub enum Why {
         /// Its number.
         exemption: i64,
     },
+    /// It is said not to take place, and nobody else has confirmed that.
+    NotConfirmed,
     /// It took place, and what must be told of it in words is not (articles 12 and 24).
     NotTold {
         /// What is missing.
@@ -72,6 +74,9 @@ impl Why {
             Why::Withdrawn { exemption } => {
                 format!("no footage is linked, and exemption {exemption} was withdrawn")
             }
+            Why::NotConfirmed => {
+                "it is said not to take place; a reviewer or a head is to confirm that".into()
+            }
             Why::NotTold { asks } => {
                 let names: Vec<String> = asks.iter().map(|a| format!("{} {}", a.key, a.name_zh)).collect();
                 format!("not told in words: {}", names.join(", "))
@@ -93,7 +98,8 @@ pub fn told(step: &Step) -> serde_json::Map<String, serde_json::Value> {
 /// The holes of one step.
 pub fn of_step(step: &Step, standing: &Standing) -> Vec<Why> {
     if !step.applies {
-        return Vec::new();
+        let is_open = step.av == "required" && step.waived_ok.is_none();
+        return if is_open { vec![Why::NotConfirmed] } else { Vec::new() };
     }
     let mut out = Vec::new();
     let exempted = standing.exemption.as_ref().is_some_and(|(_, state)| state == "approved");
@@ -156,6 +162,8 @@ mod tests {
             from_at: None,
             to_at: None,
             why_not: String::new(),
+            waived_by: None,
+            waived_ok: None,
         }
     }
 
@@ -183,7 +191,11 @@ mod tests {
         ] {
             assert_eq!(of_step(&step("required"), &is).first(), expected.as_ref(), "{is:?}");
             assert_eq!(of_step(&step("recommended"), &is), [], "{is:?}");
-            assert_eq!(of_step(&Step { applies: false, ..step("required") }, &is), [], "{is:?}");
+            let waived = Step { applies: false, ..step("required") };
+            assert_eq!(of_step(&waived, &is), [Why::NotConfirmed], "{is:?}");
+            let confirmed = Step { waived_ok: Some("1".into()), ..waived };
+            assert_eq!(of_step(&confirmed, &is), [], "{is:?}");
+            assert_eq!(of_step(&Step { applies: false, ..step("optional") }, &is), [], "{is:?}");
         }
     }
 

@@ -8,15 +8,15 @@ use chrono::{DateTime, Utc};
 
 use super::field;
 use super::registers::{Done, NOTE, may_read};
-use crate::access::{About, Deed, Person, check};
+use crate::access::{Deed, Person};
 use crate::base::clock::to_ms;
 use crate::base::when::spoken;
 use crate::base::{Error, Kind, Result};
-use crate::catalog::Connection;
 use crate::catalog::dockings::By;
 use crate::catalog::ledger::{self, Condition, Filter, Issue};
 use crate::catalog::officers::{self, Officer};
 use crate::catalog::recorders::{self, State};
+use crate::catalog::{Connection, rights};
 
 /// Longest purpose, in characters.
 pub const PURPOSE: usize = 200;
@@ -77,7 +77,7 @@ fn wrong(what: String) -> Error {
 }
 
 /// Whose entry it is: the recorder's unit, else the officer's.
-fn about(db: &Connection, recorder: &str, officer: Option<&Officer>) -> Result<Option<i64>> {
+fn unit_of(db: &Connection, recorder: &str, officer: Option<&Officer>) -> Result<Option<i64>> {
     let entry = recorders::get(db, recorder)?;
     Ok(entry.and_then(|e| e.unit).or(officer.map(|o| o.unit)))
 }
@@ -115,8 +115,9 @@ pub fn each(
 /// left, the time is ahead or taken by another entry.
 pub fn issue(tx: &Connection, who: &Person, at: DateTime<Utc>, take: &Take) -> Result<Issue> {
     let officer = officers::find(tx, &take.badge)?;
-    let unit = about(tx, &take.recorder, Some(&officer))?;
-    check(who, Deed::KeepLedger, &About { unit, officers: vec![officer.id], guarded: false })?;
+    let unit = unit_of(tx, &take.recorder, Some(&officer))?;
+    let about = rights::about(tx, unit, vec![officer.id], false)?;
+    rights::check(tx, who, Deed::KeepLedger, &about)?;
     enter(tx, &By { actor: who.actor.clone(), at }, take, &officer, &HashMap::new())
 }
 
@@ -264,12 +265,9 @@ pub fn give_back(
 ) -> Result<Issue> {
     let open = ledger::open_of(tx, recorder)?;
     let holder = open.as_ref().map(|i| officers::get(tx, i.officer)).transpose()?.flatten();
-    let unit = about(tx, recorder, holder.as_ref())?;
-    check(
-        who,
-        Deed::KeepLedger,
-        &About { unit, officers: holder.iter().map(|o| o.id).collect(), guarded: false },
-    )?;
+    let unit = unit_of(tx, recorder, holder.as_ref())?;
+    let about = rights::about(tx, unit, holder.iter().map(|o| o.id).collect(), false)?;
+    rights::check(tx, who, Deed::KeepLedger, &about)?;
     let Some(open) = open else {
         let what = match ledger::last_issue_before(tx, recorder, to_ms(at))?.and_then(|i| i.returned_at) {
             Some(back) => format!("recorder {recorder} is not out: it came back at {}", spoken(back)),
@@ -301,8 +299,8 @@ pub(super) fn close(
 fn to_mend(tx: &Connection, who: &Person, id: i64) -> Result<Issue> {
     let old = ledger::get(tx, id)?;
     let holder = old.as_ref().map(|i| officers::get(tx, i.officer)).transpose()?.flatten();
-    let unit = old.as_ref().map(|i| about(tx, &i.recorder, holder.as_ref())).transpose()?.flatten();
-    check(who, Deed::KeepLedger, &About { unit, ..About::default() })?;
+    let unit = old.as_ref().map(|i| unit_of(tx, &i.recorder, holder.as_ref())).transpose()?.flatten();
+    rights::check(tx, who, Deed::KeepLedger, &rights::about(tx, unit, Vec::new(), false)?)?;
     let old = old.ok_or_else(|| {
         Error::new(Kind::NotFound, format!("the ledger has no entry {id}"))
             .next("`docket ledger list` shows the numbers")

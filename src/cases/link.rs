@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::case::{find_for, still_open};
 use super::text;
-use crate::access::{self, Deed, Person};
+use crate::access::{Deed, Person};
 use crate::base::clock::to_ms;
 use crate::base::{Error, Kind, Result};
-use crate::catalog::Connection;
 use crate::catalog::cases::{self, Case};
 use crate::catalog::dockings::By;
 use crate::catalog::links::{self, Link};
 use crate::catalog::recordings::{self, Recording};
 use crate::catalog::steps::{self, Step};
+use crate::catalog::{Connection, rights};
 use crate::custody::log;
 
 /// What is to be linked.
@@ -92,7 +92,7 @@ pub fn link(tx: &Connection, who: &Person, at: DateTime<Utc>, new: &New) -> Resu
     let step = steps::find(tx, case.id, &new.step)?;
     let recording = recordings::find(tx, &new.recording)?;
     // What is linked is seen by all who see the case.
-    access::check(who, Deed::ReadRecordings, &links::about(tx, &recording)?)?;
+    rights::check(tx, who, Deed::ReadRecordings, &links::about(tx, &recording)?)?;
     if !step.applies {
         return Err(Error::new(
             Kind::Invalid,
@@ -154,7 +154,7 @@ pub fn unlink(tx: &Connection, who: &Person, at: DateTime<Utc>, id: i64, why: &s
     let row = links::get(tx, id)?;
     let step = steps::get(tx, row.step)?;
     let case = cases::get(tx, step.case)?;
-    access::check(who, Deed::Unlink, &cases::about(tx, &case)?)?;
+    rights::check(tx, who, Deed::Unlink, &cases::about(tx, &case)?)?;
     still_open(&case)?;
     if row.unlinked.is_some() {
         return Err(Error::new(Kind::Invalid, format!("link {id} was taken off already")));

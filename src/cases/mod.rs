@@ -20,3 +20,4 @@ pub mod suggest;
 pub mod table;
 pub mod terms;
 mod text;
+pub mod waive;

@@ -27,8 +27,8 @@ pub struct StepChanges {
 /// Changes a step: its time, whether it takes place, what is told of it; whether anything was other before.
 ///
 /// # Errors
-/// [`Kind::Forbidden`], a closed case, an unknown step; an end before its beginning; a step with footage
-/// cannot be called not taking place.
+/// [`Kind::Forbidden`], a closed case, an unknown step; an end before its beginning; a step with footage, a
+/// time, words or an exemption cannot be called not taking place.
 pub fn set_step(
     tx: &Connection,
     who: &Person,
@@ -45,13 +45,12 @@ pub fn set_step(
     if let Some((applies, why)) = &changes.applies
         && *applies != old.applies
     {
-        let standing = steps::standing(tx, old.id)?;
-        if !applies && standing.footage + standing.not_well + standing.other > 0 {
-            return Err(Error::new(Kind::Invalid, format!("footage is linked to the step `{}`", old.key))
-                .next("a step with footage took place; unlink what does not belong to it first"));
-        }
         let why = text::needed("the reason", why)?;
-        (new.applies, new.why_not) = (*applies, if *applies { String::new() } else { why.clone() });
+        if *applies {
+            (new.applies, new.why_not, new.waived_by, new.waived_ok) = (true, String::new(), None, None);
+        } else {
+            super::waive::waive(tx, who, &case, &mut new, &why)?;
+        }
         details.insert("applies".into(), (*applies).into());
         details.insert("why".into(), why.into());
     }
@@ -72,8 +71,10 @@ pub fn set_step(
     }
     let (asked, mut tell, mut new_words) = (asks(&old), told(&old), Map::new());
     for (key, text) in &changes.told {
-        let Some(ask) = asked.iter().find(|a| a.key == *key || a.name_zh == *key) else {
-            let known: Vec<&str> = asked.iter().map(|a| a.key.as_str()).collect();
+        let Some(ask) =
+            asked.iter().find(|a| a.key == *key || steps::spoken(&a.name_zh) == steps::spoken(key))
+        else {
+            let known: Vec<String> = asked.iter().map(|a| format!("{} {}", a.key, a.name_zh)).collect();
             let next = match known.as_slice() {
                 [] => "nothing is asked in words of this step".to_owned(),
                 known => format!("these are asked: {}", known.join(", ")),
@@ -97,6 +98,9 @@ pub fn set_step(
         return Ok(false);
     }
     new.told = Value::Object(tell).to_string();
+    if !new.applies {
+        super::waive::took_no_place(&new)?;
+    }
     steps::update(tx, &new)?;
     details.insert("step".into(), old.key.into());
     entry(tx, who, at, "case.step", &case, Value::Object(details))?;

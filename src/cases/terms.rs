@@ -25,6 +25,28 @@ pub fn role(word: &str) -> Option<Role> {
     }
 }
 
+/// The grounds of an exemption: their words and what the rule calls them (article 11).
+const GROUNDS: [(&str, &str); 4] = [
+    ("device_fault", "设备故障"),
+    ("party_uncooperative", "当事人不配合"),
+    ("severe_weather", "恶劣天气及其他自然灾害"),
+    ("other", "其他"),
+];
+
+/// The ground of a word in either language; of a long name its beginning is enough.
+pub fn ground(word: &str) -> Option<&'static str> {
+    let (word, plain) = (word.trim(), word.trim().to_lowercase().replace([' ', '-'], "_"));
+    let fits = |(key, name): &&(&str, &str)| {
+        *key == plain || *name == word || word.chars().count() > 1 && name.starts_with(word)
+    };
+    GROUNDS.iter().find(fits).map(|(key, _)| *key)
+}
+
+/// All grounds, in one line.
+pub fn grounds() -> String {
+    GROUNDS.map(|(key, name)| format!("{key} {name}")).join(", ")
+}
+
 /// A recorder state's word.
 pub fn state_word(state: State, chinese: bool) -> &'static str {
     match state {

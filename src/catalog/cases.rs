@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::rights;
 use crate::access::About;
 use crate::base::segment::{number_key, words};
 use crate::base::{Error, Kind, Result};
@@ -252,5 +253,5 @@ pub fn remove_officer(tx: &Connection, case: i64, officer: i64) -> Result<bool> 
 /// What the table of rights asks about a case.
 pub fn about(db: &Connection, c: &Case) -> Result<About> {
     let officers = officers(db, c.id)?.into_iter().map(|(id, ..)| id).collect();
-    Ok(About { unit: Some(c.unit), officers, guarded: super::links::is_guarded(&c.classification) })
+    rights::about(db, Some(c.unit), officers, super::links::is_guarded(&c.classification))
 }

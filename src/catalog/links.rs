@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{ledger, recordings};
+use super::{ledger, recordings, rights};
 use crate::access::About;
 use crate::base::{Error, Kind, Result};
 
@@ -178,5 +178,5 @@ pub fn about(db: &Connection, r: &recordings::Recording) -> Result<About> {
     let mut officers: Vec<i64> =
         query.query_map([&r.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     officers.extend(holder);
-    Ok(About { unit, officers, guarded: is_guarded(&r.classification) })
+    rights::about(db, unit, officers, is_guarded(&r.classification))
 }

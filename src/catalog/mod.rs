@@ -24,6 +24,7 @@ mod plans;
 pub mod private;
 pub mod recorders;
 pub mod recordings;
+pub mod rights;
 pub mod search;
 pub mod steps;
 pub mod units;

@@ -19,7 +19,7 @@ pub struct CaseQuery {
     pub between: Option<(i64, i64)>,
     /// With footage of this recorder.
     pub recorder: Option<String>,
-    /// Of this unit, or with this officer on it: how far somebody's rights reach.
+    /// Of this unit or one below it, or with this officer on it: how far somebody's rights reach.
     pub within: Option<(Option<i64>, Option<i64>)>,
     /// Only of this kind.
     pub kind: Option<String>,
@@ -75,7 +75,9 @@ pub fn cases(db: &Connection, q: &CaseQuery, each: &mut dyn FnMut(Case) -> Resul
     }
     if let Some((unit, me)) = q.within {
         rules.push(
-            "AND (c.unit = ? OR EXISTS (SELECT 1 FROM case_officer o WHERE o.case_file = c.id AND o.officer = ?))",
+            "AND (c.unit IN (WITH RECURSIVE below (id) AS (SELECT ? UNION
+               SELECT u.id FROM unit u JOIN below b ON u.parent = b.id) SELECT id FROM below)
+             OR EXISTS (SELECT 1 FROM case_officer o WHERE o.case_file = c.id AND o.officer = ?))",
         );
         values.extend([unit.into(), me.into()]);
     }

@@ -38,6 +38,10 @@ pub struct Step {
     pub to_at: Option<i64>,
     /// Why it does not take place, where it does not.
     pub why_not: String,
+    /// Who said that it does not: an actor of the custody log.
+    pub waived_by: Option<String>,
+    /// Badge of the second person who confirmed that.
+    pub waived_ok: Option<String>,
 }
 
 /// What is there for a step: links that stand, and the exemption that counts.
@@ -53,7 +57,8 @@ pub struct Standing {
     pub exemption: Option<(i64, String)>,
 }
 
-const COLUMNS: &str = "id, case_file, key, name, name_zh, av, shows, retention, article, asks, told, applies, from_at, to_at, why_not";
+const COLUMNS: &str = "id, case_file, key, name, name_zh, av, shows, retention, article, asks, told, applies, from_at, to_at, why_not,
+    waived_by, waived_ok";
 
 fn step(r: &Row<'_>) -> rusqlite::Result<Step> {
     Ok(Step {
@@ -72,6 +77,8 @@ fn step(r: &Row<'_>) -> rusqlite::Result<Step> {
         from_at: r.get(12)?,
         to_at: r.get(13)?,
         why_not: r.get(14)?,
+        waived_by: r.get(15)?,
+        waived_ok: r.get(16)?,
     })
 }
 
@@ -103,9 +110,10 @@ pub fn insert(tx: &Connection, s: &Step, place: u32) -> Result<i64> {
 /// Writes back what changes of a step: whether it takes place, its time, what was told of it.
 pub fn update(tx: &Connection, s: &Step) -> Result<()> {
     tx.prepare_cached(
-        "UPDATE case_step SET applies = ?2, from_at = ?3, to_at = ?4, told = ?5, why_not = ?6 WHERE id = ?1",
+        "UPDATE case_step SET applies = ?2, from_at = ?3, to_at = ?4, told = ?5, why_not = ?6, waived_by = ?7,
+           waived_ok = ?8 WHERE id = ?1",
     )?
-    .execute(params![s.id, s.applies, s.from_at, s.to_at, s.told, s.why_not])?;
+    .execute(params![s.id, s.applies, s.from_at, s.to_at, s.told, s.why_not, s.waived_by, s.waived_ok])?;
     Ok(())
 }
 
@@ -127,17 +135,29 @@ pub fn get(db: &Connection, id: i64) -> Result<Step> {
         .ok_or_else(|| Error::new(Kind::NotFound, format!("there is no case step {id}")))
 }
 
-/// The step of a case by its key or its name in either language.
+/// A name as people say it: without what stands in brackets.
+pub fn spoken(name: &str) -> &str {
+    name[..name.find(['（', '(']).unwrap_or(name.len())].trim()
+}
+
+/// The step of a case by its key or its name in either language; what a name has in brackets may be left out
+/// where that names one step.
 ///
 /// # Errors
 /// [`Kind::NotFound`], with the steps there are.
 pub fn find(db: &Connection, case: i64, word: &str) -> Result<Step> {
     let steps = of_case(db, case)?;
-    let known: Vec<&str> = steps.iter().map(|s| s.key.as_str()).collect();
+    let known: Vec<String> = steps.iter().map(|s| format!("{} {}", s.key, s.name_zh)).collect();
     let none = Error::new(Kind::NotFound, format!("the case has no step `{word}`"))
         .next(format!("its steps: {}", known.join(", ")));
-    let fits = |s: &Step| s.key == word || s.name_zh == word || s.name.eq_ignore_ascii_case(word);
-    steps.into_iter().find(fits).ok_or(none)
+    let fits = |s: &&Step| s.key == word || s.name_zh == word || s.name.eq_ignore_ascii_case(word);
+    let named = spoken(word);
+    let fits_nearly = |s: &&Step| {
+        !named.is_empty() && (spoken(&s.name_zh) == named || spoken(&s.name).eq_ignore_ascii_case(named))
+    };
+    let nearly: Vec<&Step> = steps.iter().filter(fits_nearly).collect();
+    let found = steps.iter().find(fits).or_else(|| nearly.first().copied().filter(|_| nearly.len() == 1));
+    found.cloned().ok_or(none)
 }
 
 /// What is there for a step.

@@ -203,7 +203,10 @@ fn show(args: &StationArgs, db: &Connection, id: i64, as_json: bool) -> Result<E
         (t("officer", "责任人员"), officer),
         (t("details", "详情"), details.join(" ")),
         (t("acknowledged", "确认时间"), a.acknowledged_at.map(output::time).unwrap_or_default()),
-        (t("by", "确认人"), text(a.acknowledged_by.as_ref())),
+        (
+            t("by", "确认人"),
+            a.acknowledged_by.as_ref().map(|by| words::actor(db, by)).transpose()?.unwrap_or_default(),
+        ),
         (t("note", "备注"), text(a.note.as_ref())),
         (t("resolved", "解除时间"), a.resolved_at.map(output::time).unwrap_or_default()),
         (t("because", "解除原因"), words::say(&text(a.resolution.as_ref())).into_owned()),
@@ -221,7 +224,7 @@ fn show(args: &StationArgs, db: &Connection, id: i64, as_json: bool) -> Result<E
     output::line("")?;
     print_letters(&letters)?;
     output::line("")?;
-    custody::print(&history)?;
+    custody::print(db, &history)?;
     Ok(Exit::Good)
 }
 

@@ -13,7 +13,7 @@ use super::{Exit, StationArgs, look_into, output};
 use crate::access::{self, About, Deed};
 use crate::base::text::{hex, show};
 use crate::base::{Error, Kind, Result};
-use crate::catalog::{Catalog, dockings, recordings};
+use crate::catalog::{Catalog, Connection, dockings, recordings};
 use crate::custody::log::{self, Stored};
 use crate::custody::note::{LONGEST, PublicKey};
 use crate::custody::verify::{Against, Held, Report, verify};
@@ -116,7 +116,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             if *json {
                 output::json(&entries.iter().map(value).collect::<Vec<_>>())?;
             } else {
-                print(&entries)?;
+                print(&db, &entries)?;
             }
         }
         Command::Verify { key, checkpoint, json } => {
@@ -305,7 +305,7 @@ pub fn value(entry: &Stored) -> Value {
 }
 
 /// Prints entries as lines for people.
-pub fn print(entries: &[Stored]) -> Result<()> {
+pub fn print(db: &Connection, entries: &[Stored]) -> Result<()> {
     let mut table = output::table(&[
         "#",
         t("time", "时间"),
@@ -327,7 +327,7 @@ pub fn print(entries: &[Stored]) -> Result<()> {
         table.add_row([
             entry.seq.to_string(),
             output::time_of(&text("at")),
-            text("actor"),
+            words::actor(db, &text("actor"))?,
             words::action(&text("action")).to_owned(),
             text("object"),
             details,

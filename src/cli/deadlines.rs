@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::words::{self, t};
 use super::{Exit, StationArgs, judge, look_into, output};
-use crate::access::{self, About, Deed, Person};
+use crate::access::{self, Deed, Person};
 use crate::base::Result;
 use crate::base::clock::{Clock, SystemClock, from_ms, rfc3339};
 use crate::base::config::Config;
 use crate::catalog::deadlines::{self, Deadline};
-use crate::catalog::{Connection, officers};
+use crate::catalog::{Connection, officers, rights};
 use crate::deadline::stage::{Stage, stage};
 
 /// Late ones that are shown where nothing else is asked for.
@@ -40,13 +40,22 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     judge(&config);
     let db = look_into(&config)?;
     let who = args.person(&db)?;
-    let wanted = |d: &Deadline| options.kind.as_ref().is_none_or(|k| *k == d.kind) && may_see(&who, d);
+    let wanted = |d: &Deadline| -> Result<bool> {
+        Ok(options.kind.as_ref().is_none_or(|k| *k == d.kind) && may_see(&db, &who, d)?)
+    };
     let mut running = Vec::new();
     for kind in ["recording", "recorder", "case"].into_iter().filter(|_| !options.late) {
-        running.extend(deadlines::running(&db, kind)?.into_iter().filter(wanted));
+        for d in deadlines::running(&db, kind)? {
+            if wanted(&d)? {
+                running.push(d);
+            }
+        }
     }
     running.sort_by_key(|d| d.earliest);
-    let late: Vec<Deadline> = deadlines::late(&db, options.limit)?.into_iter().filter(wanted).collect();
+    let mut late = deadlines::late(&db, options.limit)?;
+    let seen: Vec<bool> = late.iter().map(wanted).collect::<Result<_>>()?;
+    let mut seen = seen.into_iter();
+    late.retain(|_| seen.next().unwrap_or(false));
     let overdue = running.iter().any(|d| matches!(stage_of(d, &config), Stage::Overdue { .. }));
     let exit = if overdue { Exit::Attention } else { Exit::Good };
     if options.json {
@@ -67,9 +76,9 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     Ok(exit)
 }
 
-fn may_see(who: &Person, d: &Deadline) -> bool {
-    let about = About { unit: d.unit, officers: d.officer.into_iter().collect(), guarded: false };
-    access::is_allowed(who, Deed::ReadAlerts, &about)
+fn may_see(db: &Connection, who: &Person, d: &Deadline) -> Result<bool> {
+    let about = rights::about(db, d.unit, d.officer.into_iter().collect(), false)?;
+    Ok(access::is_allowed(who, Deed::ReadAlerts, &about))
 }
 
 fn stage_of(d: &Deadline, config: &Config) -> Stage {

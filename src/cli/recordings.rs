@@ -16,7 +16,7 @@ use crate::base::text::{bytes, hex, show};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::recordings::{self, Copy, Filter, Recording};
-use crate::catalog::{Connection, jobs, links, officers, volumes};
+use crate::catalog::{Connection, jobs, links, officers, rights, volumes};
 use crate::custody::log;
 use crate::deadline::evaluate;
 
@@ -170,11 +170,10 @@ fn unfinished(db: &Connection, who: &Person, config: &Config, options: &Args) ->
             "source_path": show(OsStr::from_bytes(&j.source_path)) });
         let deadline = deadline(db, config, &j.recording)?;
         add_deadline(&mut all, deadline.as_ref(), to_ms(SystemClock.now()));
-        let about = deadline.map_or_else(About::default, |d| About {
-            unit: d.unit,
-            officers: d.officer.into_iter().collect(),
-            guarded: false,
-        });
+        let about = match deadline {
+            Some(d) => rights::about(db, d.unit, d.officer.into_iter().collect(), false)?,
+            None => About::default(),
+        };
         Ok(access::is_allowed(who, Deed::ReadRecordings, &about).then_some(all))
     };
     jobs::all(db)?.into_iter().filter(fits).filter_map(|j| one(j).transpose()).collect()
@@ -269,7 +268,7 @@ fn show_one(
     as_json: bool,
 ) -> Result<Exit> {
     let r = recordings::find(db, id)?;
-    access::check(who, Deed::ReadRecordings, &links::about(db, &r)?)?;
+    rights::check(db, who, Deed::ReadRecordings, &links::about(db, &r)?)?;
     let copies = recordings::copies(db, &r.id)?;
     let history = log::history(db, &format!("recording:{}", r.id))?;
     if history.is_empty() {
@@ -323,7 +322,7 @@ fn show_one(
         output::field(places.name(&c.volume), 18, &text)?;
     }
     output::line("")?;
-    custody::print(&history)?;
+    custody::print(db, &history)?;
     Ok(Exit::Good)
 }
 

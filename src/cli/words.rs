@@ -1,11 +1,13 @@
 //! What people read, in both languages of the house.
 
 mod entries;
+mod people;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
 pub use self::entries::{action, detail};
+pub use self::people::{actor, badge};
 use crate::access::Role;
 use crate::base::{Error, zh};
 use crate::cases::terms;

@@ -54,6 +54,9 @@ CREATE TABLE case_step (
   -- Whether the step takes place in this case at all; if not, why.
   applies    INTEGER NOT NULL DEFAULT 1 CHECK (applies IN (0, 1)),
   why_not    TEXT NOT NULL DEFAULT '',
+  -- Who said so, and the badge of the second person who confirmed it: a required step needs one.
+  waived_by  TEXT,
+  waived_ok  TEXT,
   from_at    INTEGER,
   to_at      INTEGER CHECK (to_at >= from_at),
   UNIQUE (case_file, key)

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::base::clock::from_ms;
 use crate::base::when;
+use crate::cases::terms;
 
 /// A time as everywhere, or a day: its beginning, station time.
 pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
@@ -25,6 +26,10 @@ pub fn clip(text: &str) -> Result<(i64, i64), String> {
         if units.len() > 3 || units.iter().any(|u| u.len() > 6 || !u.bytes().all(|b| b.is_ascii_digit())) {
             return None;
         }
+        // 00:99:00 is a slip of the hand; 90 alone is a minute and a half.
+        if units.iter().skip(1).any(|u| u.parse::<u32>().is_ok_and(|n| n > 59)) {
+            return None;
+        }
         let seconds = units.iter().try_fold(0_i64, |sum, unit| Some(sum * 60 + unit.parse::<i64>().ok()?))?;
         Some(seconds * 1000 + part)
     };
@@ -32,6 +37,11 @@ pub fn clip(text: &str) -> Result<(i64, i64), String> {
         (Some(from), Some(to)) => Ok((from, to)),
         _ => Err(wrong()),
     }
+}
+
+/// A ground of an exemption, in either language.
+pub fn ground(text: &str) -> Result<String, String> {
+    terms::ground(text).map(str::to_owned).ok_or_else(|| format!("a ground is one of: {}", terms::grounds()))
 }
 
 /// `KEY=TEXT`.
@@ -54,6 +64,8 @@ mod tests {
             ("1:30-4:00.5", Some((90_000, 240_500))),
             ("90-240.25", Some((90_000, 240_250))),
             ("90", None),
+            ("00:00:00-99:99:99", None),
+            ("0:60-2:00", None),
             ("a-b", None),
             ("1:2:3:4-5", None),
             ("1.2345-2", None),

@@ -8,6 +8,7 @@ use crate::base::config::Config;
 use crate::cases::case::{self, Changes, New, StepChanges};
 use crate::cases::checklist::Checklists;
 use crate::cases::suggest::link_certain_of_case;
+use crate::cases::waive;
 use crate::catalog::cases;
 use crate::cli::{Exit, StationArgs, look_into, output};
 
@@ -117,6 +118,9 @@ pub struct StepArgs {
     /// It does take place after all; say why
     #[arg(long, requires = "why")]
     applies: bool,
+    /// Confirm, as a second person, that a required step does not take place (a reviewer or a head)
+    #[arg(long, conflicts_with_all = ["from", "to", "no_time", "does_not_apply", "applies", "why", "tell"])]
+    confirm: bool,
     /// Why it does or does not take place
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
@@ -234,6 +238,11 @@ pub fn officers(station: &StationArgs, args: &OfficersArgs) -> Result<Exit> {
 pub fn step(station: &StationArgs, args: &StepArgs) -> Result<Exit> {
     let config = station.config()?;
     let (number, which) = (args.number.clone(), args.step.clone());
+    if args.confirm {
+        let changed =
+            change(station, &config, move |tx, who, at| waive::confirm(tx, who, at, &number, &which))?;
+        return told(&config, &args.number, args.json, changed);
+    }
     let applies = (args.applies || args.does_not_apply).then_some(args.applies);
     let forget = args.no_time.then_some(None);
     let changes = StepChanges {

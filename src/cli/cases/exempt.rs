@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{change, json};
+use super::{args, change, json};
 use crate::base::Result;
-use crate::cases::exempt::{self, GROUNDS, New};
+use crate::cases::exempt::{self, New};
 use crate::catalog::exemptions::{self, Exemption};
 use crate::cli::{Exit, StationArgs, output};
 
@@ -16,8 +16,8 @@ pub enum Command {
         number: String,
         /// The step, by its key or name
         step: String,
-        /// On what ground
-        #[arg(long, value_parser = GROUNDS)]
+        /// On what ground: device_fault 设备故障, party_uncooperative 当事人不配合, severe_weather 恶劣天气, other 其他
+        #[arg(long, value_parser = args::ground)]
         ground: String,
         /// The reason, in words
         #[arg(long, value_name = "TEXT")]

@@ -105,8 +105,8 @@ pub fn step_json(db: &Connection, d: &Detail) -> Result<Value> {
     };
     let exempted = d.standing.exemption.as_ref().is_some_and(|(_, state)| state == "approved");
     let state = match () {
-        () if !s.applies => "does_not_apply",
         () if !d.holes.is_empty() => "hole",
+        () if !s.applies => "does_not_apply",
         () if d.standing.footage > 0 => "footage",
         () if exempted => "exempted",
         () => "none",
@@ -114,7 +114,8 @@ pub fn step_json(db: &Connection, d: &Detail) -> Result<Value> {
     let links = d.links.iter().map(|(l, r)| link_json(db, l, r)).collect::<Result<Vec<_>>>()?;
     Ok(json!({
         "key": s.key, "name": s.name, "name_zh": s.name_zh, "av": s.av, "shows": s.shows,
-        "retention": s.retention, "article": s.article, "applies": s.applies, "why_not": s.why_not, "from": time(s.from_at),
+        "retention": s.retention, "article": s.article, "applies": s.applies, "why_not": s.why_not,
+        "waived_by": s.waived_by, "waiver_confirmed_by": s.waived_ok, "from": time(s.from_at),
         "to": time(s.to_at), "asks": holes::asks(s), "told": holes::told(s), "state": state,
         "holes": d.holes.iter().map(hole).collect::<Vec<_>>(), "links": links,
         "exemptions": d.exemptions.iter().map(exemption_json).collect::<Vec<_>>(),

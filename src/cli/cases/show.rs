@@ -123,6 +123,9 @@ pub fn list(station: &StationArgs, args: &ListArgs) -> Result<Exit> {
         output::json(&found.iter().map(|c| value(&db, &config, c)).collect::<Result<Vec<_>>>()?)?;
         return Ok(Exit::Good);
     }
+    if let (true, Some(word)) = (found.is_empty(), args.kind.as_ref().filter(|k| lists.kind(k).is_none())) {
+        return Err(lists.no_kind(word));
+    }
     if found.is_empty() {
         output::tell("no case fits")?;
         return Ok(Exit::Good);
@@ -152,9 +155,9 @@ pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
 fn print(db: &Connection, config: &Config, case: &Case, details: &[Detail]) -> Result<Exit> {
     head(db, config, case)?;
     output::line("")?;
-    steps_table(details)?;
-    links_table(details)?;
-    exemptions_table(details)?;
+    steps_table(db, details)?;
+    links_table(db, details)?;
+    exemptions_table(db, details)?;
     let holes = holes::holes(db, case)?;
     if case.closed_at.is_none() {
         output::line("")?;
@@ -215,7 +218,7 @@ fn head(db: &Connection, config: &Config, c: &Case) -> Result<()> {
     Ok(())
 }
 
-fn steps_table(details: &[Detail]) -> Result<()> {
+fn steps_table(db: &Connection, details: &[Detail]) -> Result<()> {
     let mut table = output::table(&[
         "",
         t("step", "环节"),
@@ -225,7 +228,7 @@ fn steps_table(details: &[Detail]) -> Result<()> {
         t("stands", "情况"),
     ]);
     for d in details {
-        let (mark, text) = stands(d);
+        let (mark, text) = stands(db, d)?;
         table.add_row([
             mark.to_owned(),
             named(&d.step.name, &d.step.name_zh).to_owned(),
@@ -254,26 +257,33 @@ fn window(step: &Step) -> String {
 }
 
 /// How a step stands: a mark, and words.
-fn stands(d: &Detail) -> (&'static str, String) {
-    if !d.step.applies {
+fn stands(db: &Connection, d: &Detail) -> Result<(&'static str, String)> {
+    if !d.step.applies && d.holes.is_empty() {
         let words = t("does not take place", "本案未发生");
         let why = if d.step.why_not.is_empty() { "" } else { t(": ", "：") };
-        return ("–", format!("{words}{why}{}", d.step.why_not));
+        let said = format!("{words}{why}{}", d.step.why_not);
+        let by = d.step.waived_ok.as_ref().map(|badge| words::badge(db, badge)).transpose()?;
+        return Ok((
+            "–",
+            by.map_or(said.clone(), |by| {
+                format!("{said}{}{}{by}", t("; confirmed by ", "；确认人"), t("", "："))
+            }),
+        ));
     }
     if !d.holes.is_empty() {
         let all: Vec<String> = d.holes.iter().map(|h| words::say(&h.words()).into_owned()).collect();
-        return ("✗", all.join(t("; ", "；")));
+        return Ok(("✗", all.join(t("; ", "；"))));
     }
-    match (d.standing.footage, &d.standing.exemption) {
+    Ok(match (d.standing.footage, &d.standing.exemption) {
         (n, _) if n > 0 => ("✓", words::say(&format!("{n} linked")).into_owned()),
         (_, Some((id, state))) if state == "approved" => {
             ("✓", words::say(&format!("exempted, number {id}")).into_owned())
         }
         _ => ("·", t("none, and none required", "无，非必录").to_owned()),
-    }
+    })
 }
 
-fn links_table(details: &[Detail]) -> Result<()> {
+fn links_table(db: &Connection, details: &[Detail]) -> Result<()> {
     let mut table = output::table(&[
         t("link", "关联"),
         t("step", "环节"),
@@ -305,7 +315,7 @@ fn links_table(details: &[Detail]) -> Result<()> {
             duration(r),
             link.span.map_or_else(String::new, |(from, to)| format!("{}–{}", clip_time(from), clip_time(to))),
             r.recorder.clone(),
-            link.linked_by.clone(),
+            words::actor(db, &link.linked_by)?,
             why,
         ]);
     }
@@ -320,7 +330,7 @@ fn clip_time(ms: i64) -> String {
     clock(ms).trim_end_matches(".000").to_owned()
 }
 
-fn exemptions_table(details: &[Detail]) -> Result<()> {
+fn exemptions_table(db: &Connection, details: &[Detail]) -> Result<()> {
     let mut table = output::table(&[
         t("exemption", "免录"),
         t("step", "环节"),
@@ -335,16 +345,21 @@ fn exemptions_table(details: &[Detail]) -> Result<()> {
     let mut any = false;
     for (d, e) in details.iter().flat_map(|d| d.exemptions.iter().map(move |e| (d, e))) {
         any = true;
-        let ended = e.ended_by.as_ref().map_or_else(String::new, |by| format!("{by}{}", t(": ", "：")));
+        let by =
+            |badge: Option<&String>| badge.map_or_else(|| Ok(String::new()), |badge| words::badge(db, badge));
+        let ended = match by(e.ended_by.as_ref())? {
+            who if who.is_empty() => who,
+            who => format!("{who}{}", t(": ", "：")),
+        };
         table.add_row([
             e.id.to_string(),
             named(&d.step.name, &d.step.name_zh).to_owned(),
             words::say(&e.state).into_owned(),
             words::ground(&e.ground).to_owned(),
             if e.note.is_empty() { e.reason.clone() } else { words::noted(&e.reason, &e.note) },
-            e.proposer.clone(),
-            e.reviewer.clone().unwrap_or_default(),
-            e.approver.clone().unwrap_or_default(),
+            words::badge(db, &e.proposer)?,
+            by(e.reviewer.as_ref())?,
+            by(e.approver.as_ref())?,
             format!("{ended}{}", e.remark),
         ]);
     }
