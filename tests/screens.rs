@@ -113,7 +113,67 @@ fn alerts_are_listed_as_asked_and_no_more_than_a_screen() {
     assert!(said.lines().count() < 56 && said.contains("13 more"), "{said}");
     let none = office.ok("HN005", &["alerts", "list", "--kind", "recording-overdue"]);
     assert!(none.contains("No alert stands that you may see."), "{none}");
-    assert!(
-        office.ok("HN006", &["alerts", "list", "--kind", "clock-off"]).contains("No such alert stands.")
+    assert!(office.ok("HN006", &["alerts", "list", "--kind", "clock-off"]).contains("No such alert stands."));
+}
+
+#[test]
+fn footage_that_cannot_be_played_is_marked_wherever_it_counts() {
+    let office = Office::new();
+    office.open(NUMBER, "占地");
+    let r = office.recording(0);
+    let bad = r#"{"facts":{},"verdict":"unplayable","reason":"it is no media file"}"#;
+    office.write().execute("UPDATE recording SET probed = ?2 WHERE id = ?1", params![r, bad]).unwrap();
+    let link = |more: &[&str]| {
+        office.ok("HN001", &[&["cases", "link", NUMBER, "site-inspection", &r, "--why", "x"], more].concat())
+    };
+    assert!(link(&[]).contains("cannot be played; it is linked all the same"));
+    assert!(link(&["--clip", "00:00:01-00:10:00"]).contains("so the clip's end cannot be checked"));
+    let shown = office.ok("HN001", &["cases", "show", NUMBER]);
+    assert!(shown.contains("2 linked, 2 of them cannot be played"), "{shown}");
+    assert!(shown.contains("does not play"), "{shown}");
+    office.ok(
+        "HN001",
+        &[
+            "cases",
+            "step",
+            NUMBER,
+            "site-inspection",
+            "--from",
+            "2026-11-20 09:00",
+            "--to",
+            "2026-11-20 11:00",
+        ],
     );
+    office.write().execute("UPDATE case_step SET applies = 0 WHERE key <> 'site-inspection'", []).unwrap();
+    office.ok("HN001", &["cases", "end", NUMBER, "--at", "2026-11-20 17:00"]);
+    let closed = office.ok("HN001", &["cases", "close", NUMBER]);
+    assert!(closed.contains("attention: 2 recordings at the step"), "{closed}");
+
+    let one = office.ok("HN001", &["recordings", &r]);
+    for part in ["张三 (HN001)", "unclassified", NUMBER, "does not play, "] {
+        assert!(one.contains(part), "{part}: {one}");
+    }
+    assert_eq!(office.json("HN001", &["recordings", &r])["linked"][0]["step"], "site-inspection");
+}
+
+#[test]
+fn a_time_that_is_not_credible_is_marked_and_proves_nothing() {
+    let office = Office::new();
+    office.open(NUMBER, "占地");
+    let r = office.recording(0);
+    let reset = "UPDATE recording SET facts = json_set(facts, '$.time_rule', 'first seen') WHERE id = ?1";
+    office.write().execute(reset, [&r]).unwrap();
+    let found = office.json("HN001", &["cases", "suggest", NUMBER]);
+    let found = found.as_array().unwrap().iter().find(|s| s["recording"]["id"] == r.as_str()).unwrap();
+    assert_eq!(found["recording"]["time_credible"], false);
+    let reasons: Vec<&str> = found["reasons"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(reasons.contains(&"the time is not credible"), "{reasons:?}");
+    assert!(!reasons.iter().any(|r| r.contains("held the recorder then")), "{reasons:?}");
+    office.ok("HN001", &["cases", "link", NUMBER, "site-inspection", &r, "--why", "x"]);
+    for screen in [&["recordings"][..], &["search", "--recorder", "A1B2C3"], &["cases", "show", NUMBER]] {
+        let said = office.ok("HN001", screen);
+        assert_eq!(said.matches("(estimated)").count(), 1, "{said}");
+    }
+    let all = office.ok("HN001", &["recordings", &r]);
+    assert!(all.contains("(first seen)"), "{all}");
 }

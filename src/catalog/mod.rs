@@ -23,6 +23,7 @@ pub mod recorders;
 pub mod recordings;
 pub mod search;
 pub mod steps;
+pub mod told;
 pub mod units;
 pub mod volumes;
 

@@ -16,7 +16,7 @@ use crate::catalog::Connection;
 use crate::catalog::cases::{self, Case};
 use crate::catalog::recordings::Recording;
 use crate::catalog::steps::Step;
-use crate::cli::recordings::duration;
+use crate::cli::recordings::{duration, taken};
 use crate::cli::words::{self, t};
 use crate::cli::{Exit, StationArgs, look_into, output};
 
@@ -288,7 +288,10 @@ fn stands(d: &Detail) -> (&'static str, String) {
         return ("✗", all.join(t("; ", "；")));
     }
     match (d.standing.footage, &d.standing.exemption) {
-        (n, _) if n > 0 => ("✓", words::say(&format!("{n} linked")).into_owned()),
+        (n, _) if n > 0 => match d.unplayable() {
+            0 => ("✓", words::say(&format!("{n} linked")).into_owned()),
+            bad => ("!", words::say(&format!("{n} linked, {bad} of them cannot be played")).into_owned()),
+        },
         (_, Some((id, state))) if state == "approved" => {
             ("✓", words::say(&format!("exempted, number {id}")).into_owned())
         }
@@ -324,7 +327,7 @@ fn links_table(details: &[Detail]) -> Result<()> {
             link.id.to_string(),
             named(&d.step.name, &d.step.name_zh).to_owned(),
             crate::base::ids::short(&r.id).to_owned(),
-            output::time(r.taken_at),
+            taken(r),
             duration(r),
             link.span.map_or_else(String::new, |(from, to)| format!("{}–{}", clip_time(from), clip_time(to))),
             r.recorder.clone(),
