@@ -14,7 +14,7 @@ use crate::catalog::dockings::By;
 use crate::catalog::links::{self, Link};
 use crate::catalog::recordings::{self, Recording};
 use crate::catalog::steps::{self, Step};
-use crate::catalog::{Connection, rights};
+use crate::catalog::{Connection, rights, told};
 use crate::custody::log;
 
 /// What is to be linked.
@@ -49,9 +49,14 @@ pub(super) fn duration(probed: Option<&str>) -> Option<i64> {
     probed["facts"]["duration_ms"].as_i64()
 }
 
-/// Holds a span against a recording; a note where its length is not known.
+/// Holds a span against a recording; a note where its length is not known, or it cannot be played.
 fn check_span(r: &Recording, span: Option<(i64, i64)>) -> Result<Option<&'static str>> {
-    let Some((from, to)) = span else { return Ok(None) };
+    let unplayable = told::is_unplayable(r.probed.as_deref());
+    let Some((from, to)) = span else {
+        return Ok(
+            unplayable.then_some("attention: the recording cannot be played; it is linked all the same")
+        );
+    };
     if from < 0 || to <= from {
         return Err(Error::new(Kind::Invalid, "a clip ends after it begins")
             .next("write it like 00:01:30-00:04:00, from the recording's beginning"));
@@ -67,6 +72,9 @@ fn check_span(r: &Recording, span: Option<(i64, i64)>) -> Result<Option<&'static
         )
         .next("give an end within the recording")),
         Some(_) => Ok(None),
+        None if unplayable => {
+            Ok(Some("attention: the recording cannot be played, so the clip's end cannot be checked"))
+        }
         None => Ok(Some("how long the recording plays is not known yet, so the clip's end was not checked")),
     }
 }

@@ -54,8 +54,12 @@ pub struct Footage {
     pub duration: Option<i64>,
     /// Whether the time is told by the file's name: other times may be those of another moment.
     pub time_by_name: bool,
+    /// No time of its own is credible: it is filed under when it was first seen.
+    pub time_unknown: bool,
     /// Who held the recorder then.
     pub holder: Option<i64>,
+    /// Where the time is not credible: to whom the recorder was last issued before it was first seen.
+    pub last_issued: Option<i64>,
     /// The officer's number in the file name.
     pub name_badge: Option<String>,
     /// Marked on the recorder as important.
@@ -89,6 +93,10 @@ pub enum Reason {
     Marked,
     /// Nobody is known to have held the recorder.
     HolderUnknown,
+    /// This officer of the case was the last to take the recorder out before the file was first seen.
+    LastIssued(String),
+    /// When it was made is not known.
+    TimeUnknown,
 }
 
 impl Reason {
@@ -98,11 +106,11 @@ impl Reason {
             Reason::Held(_) => 40,
             Reason::Named(_) | Reason::InStep => 30,
             Reason::NumberTail => 25,
-            Reason::Near(_) => 20,
+            Reason::Near(_) | Reason::LastIssued(_) => 20,
             Reason::PartlyInStep => 15,
             Reason::WhileOpen => 10,
             Reason::Marked => 5,
-            Reason::HolderUnknown => 0,
+            Reason::HolderUnknown | Reason::TimeUnknown => 0,
         }
     }
 
@@ -119,12 +127,19 @@ impl Reason {
             Reason::Near(metres) => format!("made {metres} m from the case's address"),
             Reason::Marked => "marked as important on the recorder".into(),
             Reason::HolderUnknown => "nobody is known to have held the recorder then".into(),
+            Reason::LastIssued(name) => {
+                format!("{name} was the last to take out the recorder before the file was first seen")
+            }
+            Reason::TimeUnknown => "the time is not credible".into(),
         }
     }
 
     /// Whether it tells that the recording is about this case, and not only made at that time.
     fn is_tie(&self) -> bool {
-        matches!(self, Reason::Held(_) | Reason::Named(_) | Reason::Number | Reason::Near(_))
+        matches!(
+            self,
+            Reason::Held(_) | Reason::Named(_) | Reason::Number | Reason::Near(_) | Reason::LastIssued(_)
+        )
     }
 }
 
@@ -176,10 +191,11 @@ fn best_step(case: &CaseView, f: &Footage) -> Option<(i64, Fit)> {
 pub fn judge(case: &CaseView, f: &Footage) -> Option<Proposal> {
     let mut reasons = Vec::new();
     let name_of = |id: i64| case.officers.iter().find(|o| o.0 == id).map(|o| o.2.clone());
-    let held = f.holder.and_then(name_of);
+    let held = f.holder.filter(|_| !f.time_unknown).and_then(name_of);
     let named = f.name_badge.as_ref().and_then(|b| case.officers.iter().find(|o| o.1 == *b));
-    let step = best_step(case, f);
+    let step = best_step(case, f).filter(|_| !f.time_unknown);
     reasons.extend(held.map(Reason::Held));
+    reasons.extend(f.last_issued.and_then(name_of).map(Reason::LastIssued));
     reasons.extend(named.map(|o| Reason::Named(o.2.clone())));
     match step {
         Some((_, Fit::Inside)) => reasons.push(Reason::InStep),
@@ -201,7 +217,9 @@ pub fn judge(case: &CaseView, f: &Footage) -> Option<Proposal> {
         }
         reasons.push(Reason::HolderUnknown);
     }
-    if (case.opened_at..=case.until).contains(&f.taken_at) {
+    if f.time_unknown {
+        reasons.push(Reason::TimeUnknown);
+    } else if (case.opened_at..=case.until).contains(&f.taken_at) {
         reasons.push(Reason::WhileOpen);
     }
     if f.important {

@@ -32,7 +32,8 @@ fn footage(taken_at: i64) -> Footage {
 #[test]
 fn each_rule_has_its_say() {
     use Reason::{
-        Held, HolderUnknown, InStep, Marked, Named, Near, Number, NumberTail, PartlyInStep, WhileOpen,
+        Held, HolderUnknown, InStep, LastIssued, Marked, Named, Near, Number, NumberTail, PartlyInStep,
+        TimeUnknown, WhileOpen,
     };
     let (zhang, li) = (|| "张三".to_owned(), || "李四".to_owned());
     let held = |at| Footage { holder: Some(1), ..footage(at) };
@@ -86,6 +87,16 @@ fn each_rule_has_its_say() {
                 ..footage(50 * HOUR)
             },
             Some((None, vec![Near(112), WhileOpen, Marked])),
+        ),
+        (
+            "of a reset clock: first seen in a step, while an officer held the recorder",
+            Footage { time_unknown: true, holder: Some(1), last_issued: Some(2), ..footage(20 * HOUR) },
+            Some((None, vec![LastIssued(li()), TimeUnknown])),
+        ),
+        (
+            "of a reset clock, of a recorder nobody took out",
+            Footage { time_unknown: true, ..footage(20 * HOUR) },
+            None,
         ),
         ("far", Footage { holder: Some(5), place: Some((28.90, 112.90)), ..footage(50 * HOUR) }, None),
     ];

@@ -9,7 +9,7 @@ use crate::base::{Error, Kind, Result};
 use crate::catalog::cases::{self, Case};
 use crate::catalog::recordings::Recording;
 use crate::catalog::search::{self, CaseQuery, RecordingQuery};
-use crate::catalog::{Connection, links, officers};
+use crate::catalog::{Connection, links, officers, told};
 
 /// Rows looked at before a search gives up: a person waits, and narrows it down.
 const LOOKED_AT: usize = 20_000;
@@ -195,7 +195,8 @@ pub fn recording_json(db: &Connection, r: &Recording) -> Result<Value> {
     let time = |ms| crate::base::clock::rfc3339(crate::base::clock::from_ms(ms));
     Ok(serde_json::json!({
         "id": r.id, "recorder": r.recorder, "kind": r.kind, "state": r.state, "day": r.day,
-        "taken_at": time(r.taken_at), "duration_ms": super::link::duration(r.probed.as_deref()),
+        "taken_at": time(r.taken_at), "time_credible": told::is_time_credible(&r.facts),
+        "plays": told::verdict(r.probed.as_deref()), "duration_ms": super::link::duration(r.probed.as_deref()),
         "source_path": show(std::ffi::OsStr::from_bytes(&r.source_path)), "size": r.size,
         "classification": links::classification(db, &r.id)?,
     }))

@@ -22,6 +22,7 @@ use crate::catalog::ledger;
 use crate::catalog::links::{self, Link};
 use crate::catalog::recordings::{self, Recording};
 use crate::catalog::steps::{self, Step};
+use crate::catalog::told;
 
 const DAY: i64 = 86_400_000;
 /// Footage is often older than the case: an inspection leads to it.
@@ -82,7 +83,12 @@ fn propose(db: &Connection, case: &Case, at: DateTime<Utc>) -> Result<Vec<(Propo
     for candidate in gather(db, &view)?.into_values() {
         if !linked.contains(&candidate.id) {
             let holder = holders.of(db, &candidate)?;
-            footage.push(footage_of(&candidate, holder));
+            let mut one = footage_of(&candidate, holder);
+            if one.time_unknown {
+                let issue = ledger::last_issue_before(db, &candidate.recorder, candidate.taken_at)?;
+                one.last_issued = issue.map(|i| i.officer);
+            }
+            footage.push(one);
         }
     }
     let mut open = HashMap::new();
@@ -175,6 +181,10 @@ struct Holders(HashMap<(String, i64), Option<i64>>);
 
 impl Holders {
     fn of(&mut self, db: &Connection, c: &Candidate) -> Result<Option<i64>> {
+        // Whoever held it when the file was first seen need not be who held it when the file was made.
+        if !told::is_time_credible(&c.facts) {
+            return Ok(None);
+        }
         if c.officer.is_some() {
             return Ok(c.officer);
         }
@@ -197,7 +207,9 @@ fn footage_of(c: &Candidate, holder: Option<i64>) -> Footage {
         taken_at: c.taken_at,
         duration,
         time_by_name: facts["time_rule"] == "name",
+        time_unknown: !told::is_time_credible(&c.facts),
         holder,
+        last_issued: None,
         name_badge: facts["name"]["officer"].as_str().map(str::to_owned),
         important: facts["name"]["important"].as_str().is_some_and(|mark| mark != "0"),
         place: probed["facts"]["location"].as_str().and_then(rules::coordinates),

@@ -98,10 +98,16 @@ pub fn counts(db: &Connection, now: i64) -> Result<(u64, u64)> {
     Ok(db.prepare_cached(sql)?.query_row([now], |r| Ok((count(r, 0)?, count(r, 1)?)))?)
 }
 
-/// Deadlines that were kept too late, the newest first.
-pub fn late(db: &Connection, limit: u32) -> Result<Vec<Deadline>> {
-    let sql = format!("SELECT {COLUMNS} FROM deadline WHERE state = 'late' ORDER BY met_at DESC LIMIT ?1");
-    Ok(db.prepare_cached(&sql)?.query_map([limit], deadline)?.collect::<rusqlite::Result<_>>()?)
+/// Deadlines that were kept too late, the newest first, for as long as `each` wants more.
+pub fn late(db: &Connection, each: &mut dyn FnMut(Deadline) -> Result<bool>) -> Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM deadline WHERE state = 'late' ORDER BY met_at DESC");
+    let mut query = db.prepare_cached(&sql)?;
+    for row in query.query_map([], deadline)? {
+        if !each(row?)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// What is known of a recording, archived or still to be.

@@ -27,6 +27,7 @@ pub mod recordings;
 pub mod rights;
 pub mod search;
 pub mod steps;
+pub mod told;
 pub mod units;
 pub mod volumes;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::words::{self, t};
 use super::{Exit, StationArgs, custody, judge, look_into, output};
-use crate::access::{self, About, Deed};
+use crate::access::{self, About, Deed, Person, Reach};
 use crate::alert::notify::{self, Desk};
 use crate::alert::{Kind as AlertKind, message, outbox as delivery};
 use crate::base::clock::{from_ms, rfc3339};
@@ -15,10 +15,12 @@ use crate::base::{Cancel, Error, Kind, Result, logging};
 use crate::catalog::alerts::Alert;
 use crate::catalog::dockings::By;
 use crate::catalog::outbox::{self, Letter};
-use crate::catalog::{Catalog, Connection, facts, officers, units};
+use crate::catalog::{Catalog, Connection, deadlines, facts, officers, units};
 use crate::custody::log;
 use crate::ingest::station::CATALOG;
 
+/// Alerts that are listed where nothing else is asked for.
+const NEWEST: usize = 50;
 /// Columns of the labels of one alert.
 const LABELS: usize = 16;
 
@@ -31,15 +33,8 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the alerts that stand
-    List {
-        /// Those that are resolved too
-        #[arg(long)]
-        all: bool,
-        /// Print as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// List the alerts that stand, the newest first
+    List(ListArgs),
     /// Show one alert: its history, and who was told
     Show {
         /// The alert's number
@@ -81,12 +76,34 @@ enum Command {
     },
 }
 
+#[derive(clap::Args)]
+struct ListArgs {
+    /// Those that are resolved too
+    #[arg(long)]
+    all: bool,
+    /// Only alerts of this kind
+    #[arg(long, value_parser = AlertKind::ALL.map(AlertKind::word))]
+    kind: Option<String>,
+    /// Only about this recorder and its recordings
+    #[arg(long, value_name = "ID", conflicts_with = "subject")]
+    recorder: Option<String>,
+    /// Only about this object, such as volume:main, case:NUMBER
+    #[arg(long, value_name = "OBJECT")]
+    subject: Option<String>,
+    /// At most so many; otherwise 50 (all with --json)
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     let config = args.config()?;
     judge(&config);
     let db = look_into(&config)?;
     match &options.command {
-        Command::List { all, json } => list(args, &db, *all, *json),
+        Command::List(options) => list(args, &db, options),
         Command::Show { id, json } => show(args, &db, *id, *json),
         Command::Ack { id, note, json } => ack(args, &config, &db, *id, note, *json),
         Command::TestChannel { name, to, json } => test(args, &config, &db, name, to.as_deref(), *json),
@@ -124,14 +141,50 @@ fn state(word: &str) -> &str {
     }
 }
 
-fn list(args: &StationArgs, db: &Connection, all: bool, as_json: bool) -> Result<Exit> {
-    let alerts = notify::list(db, &args.person(db)?, all)?;
-    if as_json {
+/// Whether an alert is about a recorder, or a recording of it.
+fn is_of_recorder(db: &Connection, a: &Alert, recorder: &str) -> Result<bool> {
+    let same = |other: &str| other.eq_ignore_ascii_case(recorder);
+    if a.details.get("recorder").and_then(Value::as_str).is_some_and(same) {
+        return Ok(true);
+    }
+    Ok(match a.subject.split_once(':') {
+        Some(("recorder", id)) => same(id),
+        Some(("recording", id)) => deadlines::footage(db, id)?.is_some_and(|f| same(&f.recorder)),
+        _ => false,
+    })
+}
+
+/// What is said where the list is empty: that nothing stands, or only nothing of what was asked for.
+fn nothing(who: &Person, options: &ListArgs) -> &'static str {
+    let asked = options.kind.is_some() || options.recorder.is_some() || options.subject.is_some();
+    if access::reach(who.role, Deed::ReadAlerts) != Reach::All {
+        t("No alert stands that you may see.", "在您可查看的范围内，当前没有告警。")
+    } else if asked {
+        t("No such alert stands.", "当前没有符合条件的告警。")
+    } else {
+        t("No alert stands.", "当前没有告警。")
+    }
+}
+
+fn list(args: &StationArgs, db: &Connection, options: &ListArgs) -> Result<Exit> {
+    let who = args.person(db)?;
+    let mut alerts = Vec::new();
+    for a in notify::list(db, &who, options.all)? {
+        let fits = options.kind.as_ref().is_none_or(|k| *k == a.kind)
+            && options.subject.as_ref().is_none_or(|s| *s == a.subject);
+        if fits && options.recorder.as_ref().map_or(Ok(true), |r| is_of_recorder(db, &a, r))? {
+            alerts.push(a);
+        }
+    }
+    let shown = options.limit.unwrap_or(if options.json { usize::MAX } else { NEWEST });
+    let more = alerts.len().saturating_sub(shown);
+    alerts.truncate(shown);
+    if options.json {
         output::json(&alerts.iter().map(|a| value(db, a)).collect::<Result<Vec<_>>>()?)?;
         return Ok(Exit::Good);
     }
-    if alerts.is_empty() {
-        output::line(t("No alert stands.", "当前没有告警。"))?;
+    if alerts.is_empty() && more == 0 {
+        output::line(nothing(&who, options))?;
     } else {
         let mut table = output::table(&[
             t("id", "编号"),
@@ -155,6 +208,9 @@ fn list(args: &StationArgs, db: &Connection, all: bool, as_json: bool) -> Result
             ]);
         }
         output::print_table(&table)?;
+        if more > 0 {
+            output::tell(&format!("{more} more; --limit shows more of them, --kind or --recorder fewer"))?;
+        }
     }
     undelivered(db)?;
     Ok(Exit::Good)
@@ -199,7 +255,7 @@ fn show(args: &StationArgs, db: &Connection, id: i64, as_json: bool) -> Result<E
         (t("severity", "级别"), message::severity(&a.severity, words::is_chinese()).to_owned()),
         (t("state", "状态"), state(&a.state).to_owned()),
         (t("since", "起始时间"), output::time(a.opened_at)),
-        (t("raised again", "升级次数"), if a.level > 0 { a.level.to_string() } else { String::new() }),
+        (t("raised to level", "升级层级"), if a.level > 0 { a.level.to_string() } else { String::new() }),
         (t("officer", "责任人员"), officer),
         (t("details", "详情"), details.join(" ")),
         (t("acknowledged", "确认时间"), a.acknowledged_at.map(output::time).unwrap_or_default()),

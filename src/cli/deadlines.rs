@@ -5,16 +5,18 @@ use serde_json::{Value, json};
 
 use super::words::{self, t};
 use super::{Exit, StationArgs, judge, look_into, output};
-use crate::access::{self, Deed, Person};
+use crate::access::{self, Deed, Person, Reach};
 use crate::base::Result;
-use crate::base::clock::{Clock, SystemClock, from_ms, rfc3339};
+use crate::base::clock::{Clock, SystemClock, from_ms, rfc3339, to_ms};
 use crate::base::config::Config;
 use crate::catalog::deadlines::{self, Deadline};
-use crate::catalog::{Connection, officers, rights};
+use crate::catalog::{Connection, alerts, officers, rights, units};
 use crate::deadline::stage::{Stage, stage};
 
-/// Late ones that are shown where nothing else is asked for.
-const NEWEST: u32 = 20;
+/// Lines that are shown of what runs where nothing else is asked for.
+const SOONEST: usize = 100;
+/// Lines that are shown of what was kept too late where nothing else is asked for.
+const NEWEST: usize = 20;
 
 /// Show what is due and why, what is overdue, and what was archived or completed too late
 ///
@@ -27,9 +29,18 @@ pub struct Args {
     /// Only deadlines of this kind
     #[arg(long, value_parser = ["recording", "recorder", "case"])]
     kind: Option<String>,
-    /// At most so many of those that were kept too late
-    #[arg(long, default_value_t = NEWEST)]
-    limit: u32,
+    /// Only what is overdue or due within so many days
+    #[arg(long, value_name = "DAYS", conflicts_with = "late")]
+    within: Option<u32>,
+    /// Only what this officer answers for: footage, recorders held, cases
+    #[arg(long, value_name = "BADGE")]
+    officer: Option<String>,
+    /// Only of this unit and those below it
+    #[arg(long, value_name = "CODE")]
+    unit: Option<String>,
+    /// At most so many that run and so many that were kept too late; otherwise 100 (all with --json) and 20
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -40,45 +51,116 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     judge(&config);
     let db = look_into(&config)?;
     let who = args.person(&db)?;
-    let wanted = |d: &Deadline| -> Result<bool> {
-        Ok(options.kind.as_ref().is_none_or(|k| *k == d.kind) && may_see(&db, &who, d)?)
-    };
+    let wanted = Wanted::new(&db, &who, options)?;
     let mut running = Vec::new();
     for kind in ["recording", "recorder", "case"].into_iter().filter(|_| !options.late) {
         for d in deadlines::running(&db, kind)? {
-            if wanted(&d)? {
+            if wanted.takes(&d)? && wanted.by.is_none_or(|by| d.earliest <= by) {
                 running.push(d);
             }
         }
     }
     running.sort_by_key(|d| d.earliest);
-    let mut late = deadlines::late(&db, options.limit)?;
-    let seen: Vec<bool> = late.iter().map(wanted).collect::<Result<_>>()?;
-    let mut seen = seen.into_iter();
-    late.retain(|_| seen.next().unwrap_or(false));
     let overdue = running.iter().any(|d| matches!(stage_of(d, &config), Stage::Overdue { .. }));
+    let shown = options.limit.unwrap_or(if options.json { usize::MAX } else { SOONEST });
+    let more = running.len().saturating_sub(shown);
+    running.truncate(shown);
+    let (mut late, limit, mut more_late) = (Vec::new(), options.limit.unwrap_or(NEWEST), false);
+    if options.within.is_none() {
+        deadlines::late(&db, &mut |d| {
+            if wanted.takes(&d)? {
+                more_late = late.len() >= limit;
+                late.extend(Some(d).filter(|_| !more_late));
+            }
+            Ok(!more_late)
+        })?;
+    }
     let exit = if overdue { Exit::Attention } else { Exit::Good };
     if options.json {
         let all = running.iter().chain(&late).map(|d| value(&db, &config, d)).collect::<Result<Vec<_>>>()?;
         output::json(&all)?;
         return Ok(exit);
     }
+    let all = access::reach(who.role, Deed::ReadAlerts) == Reach::All;
     if !options.late {
-        print(&db, &config, &running, t("Nothing runs out.", "当前没有计时中的时限。"))?;
+        let none = match all {
+            true => t("Nothing runs out.", "当前没有计时中的时限。"),
+            false => t("Nothing that you may see runs out.", "在您可查看的范围内，当前没有计时中的时限。"),
+        };
+        print(&db, &config, &running, none)?;
+        if more > 0 {
+            output::tell(&format!("{more} more; --limit shows more of them, --within fewer"))?;
+        }
     }
     if options.late || !late.is_empty() {
         if !options.late {
             output::line("")?;
         }
         output::line(t("Kept too late:", "逾期完成："))?;
-        print(&db, &config, &late, t("Nothing was late.", "没有逾期记录。"))?;
+        let none = match all {
+            true => t("Nothing was late.", "没有逾期记录。"),
+            false => t("Nothing that you may see was late.", "在您可查看的范围内，没有逾期记录。"),
+        };
+        print(&db, &config, &late, none)?;
+        if more_late {
+            output::tell("there are more; --limit shows more of them")?;
+        }
     }
     Ok(exit)
 }
 
-fn may_see(db: &Connection, who: &Person, d: &Deadline) -> Result<bool> {
-    let about = rights::about(db, d.unit, d.officer.into_iter().collect(), false)?;
-    Ok(access::is_allowed(who, Deed::ReadAlerts, &about))
+/// Which deadlines are asked for, by a person who may see them.
+struct Wanted<'a> {
+    db: &'a Connection,
+    who: &'a Person,
+    kind: Option<&'a str>,
+    officer: Option<i64>,
+    units: Option<Vec<i64>>,
+    /// Due by this moment, milliseconds.
+    by: Option<i64>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(db: &'a Connection, who: &'a Person, options: &'a Args) -> Result<Self> {
+        let officer = options.officer.as_ref().map(|badge| officers::find(db, badge)).transpose()?;
+        let by = options.within.map(|days| {
+            let span = TimeDelta::try_days(i64::from(days)).unwrap_or(TimeDelta::MAX);
+            SystemClock.now().checked_add_signed(span).map_or(i64::MAX, to_ms)
+        });
+        let units = options.unit.as_ref().map(|code| below(db, code)).transpose()?;
+        let (kind, officer) = (options.kind.as_deref(), officer.map(|o| o.id));
+        Ok(Self { db, who, kind, officer, units, by })
+    }
+
+    fn takes(&self, d: &Deadline) -> Result<bool> {
+        if self.kind.is_some_and(|k| k != d.kind)
+            || self.units.as_ref().is_some_and(|units| d.unit.is_none_or(|u| !units.contains(&u)))
+        {
+            return Ok(false);
+        }
+        // A case concerns all officers on it, not only the one that its deadline names.
+        let mut officers = alerts::concerned(self.db, &d.subject)?;
+        officers.extend(d.officer);
+        if self.officer.is_some_and(|o| !officers.contains(&o)) {
+            return Ok(false);
+        }
+        let about = rights::about(self.db, d.unit, officers, false)?;
+        Ok(access::is_allowed(self.who, Deed::ReadAlerts, &about))
+    }
+}
+
+/// A unit and those below it.
+fn below(db: &Connection, code: &str) -> Result<Vec<i64>> {
+    let mut out = vec![units::find(db, code)?.id];
+    let all = units::all(db)?;
+    let mut next = 0;
+    while let Some(above) = out.get(next).copied() {
+        let under = all.iter().filter(|u| u.parent == Some(above) && !out.contains(&u.id)).map(|u| u.id);
+        let under: Vec<i64> = under.collect();
+        out.extend(under);
+        next += 1;
+    }
+    Ok(out)
 }
 
 fn stage_of(d: &Deadline, config: &Config) -> Stage {
@@ -87,6 +169,12 @@ fn stage_of(d: &Deadline, config: &Config) -> Stage {
         _ => TimeDelta::hours(i64::from(config.deadlines.due_soon_hours)),
     };
     stage(from_ms(d.earliest), from_ms(d.latest), soon, SystemClock.now())
+}
+
+/// By how much it was late, or is so far: milliseconds past what is certain.
+fn late_by(d: &Deadline) -> Option<i64> {
+    let past = to_ms(SystemClock.now()) - d.latest;
+    d.late_by.or((d.state == "running" && past > 0).then_some(past))
 }
 
 /// How it stands: the word of `--json`.
@@ -121,7 +209,7 @@ fn value(db: &Connection, config: &Config, d: &Deadline) -> Result<Value> {
         "deadline": rfc3339(from_ms(d.latest)), "deadline_earliest": rfc3339(from_ms(d.earliest)),
         "estimated": d.earliest != d.latest, "reason": d.reason, "recorder": d.recorder, "officer": badge,
         "met_at": d.met_at.map(|ms| rfc3339(from_ms(ms))),
-        "late_by_seconds": d.late_by.map(|ms| ms / 1000),
+        "late_by_seconds": late_by(d).map(|ms| ms / 1000),
     }))
 }
 
@@ -144,7 +232,14 @@ fn print(db: &Connection, config: &Config, list: &[Deadline], none: &str) -> Res
             None => None,
         };
         let due = output::time(d.earliest);
-        let late = d.late_by.map_or_else(String::new, |ms| output::long_span(ms.unsigned_abs() / 1000));
+        let now = to_ms(SystemClock.now());
+        let late = match late_by(d) {
+            Some(ms) => output::long_span(ms.unsigned_abs() / 1000),
+            None if d.state == "running" && now > d.earliest => {
+                words::noted(&output::long_span(now.abs_diff(d.earliest) / 1000), t("at most", "至多"))
+            }
+            None => String::new(),
+        };
         table.add_row([
             if d.earliest == d.latest { due } else { words::noted(&due, t("estimated", "估算")) },
             shown(word(d, config)).to_owned(),

@@ -244,7 +244,14 @@ pub fn print(station: &Station, config: &Config, story: &Story) -> Result<()> {
     output::line(&format!("\n{}", t("The case:", "案卷：")))?;
     catalog.read(|db| case_screens::print_case(db, config, CASE))?;
     output::line(&format!("\n{}", t("The clocks:", "时限：")))?;
-    for late in catalog.read(|db| deadlines::late(db, 20))? {
+    let mut all = Vec::new();
+    catalog.read(|db| {
+        deadlines::late(db, &mut |d| {
+            all.push(d);
+            Ok(all.len() < 20)
+        })
+    })?;
+    for late in all {
         let by = output::long_span(late.late_by.unwrap_or(0).unsigned_abs() / 1000);
         let recorder = late.recorder.unwrap_or_default();
         output::tell(&format!("  footage of recorder {recorder} was archived {by} too late"))?;

@@ -16,7 +16,7 @@ use crate::base::text::{bytes, hex, show};
 use crate::base::{Error, Kind, Result};
 use crate::catalog::deadlines::{self, Deadline};
 use crate::catalog::recordings::{self, Copy, Filter, Recording};
-use crate::catalog::{Connection, jobs, links, officers, rights, volumes};
+use crate::catalog::{Connection, cases, jobs, ledger, links, officers, rights, steps, told, volumes};
 use crate::custody::log;
 use crate::deadline::evaluate;
 
@@ -141,7 +141,7 @@ pub fn value(
         "id": r.id, "state": r.state, "recorder": r.recorder, "kind": r.kind, "size": r.size,
         "sha256": hex(&r.sha256), "sm3": r.sm3.as_deref().map(hex), "path": places.best(copies),
         "source_path": show(OsStr::from_bytes(&r.source_path)), "day": r.day,
-        "taken_at": rfc3339(from_ms(r.taken_at)), "archived_at": rfc3339(from_ms(r.archived_at)),
+        "taken_at": rfc3339(from_ms(r.taken_at)), "time_credible": told::is_time_credible(&r.facts), "archived_at": rfc3339(from_ms(r.archived_at)),
         "mtime_ns": r.mtime_ns.to_string(), "copies": copies_json, "facts": parsed(&r.facts),
         "media": r.probed.as_deref().map(parsed), "take": r.take, "segment": r.segment,
         "officer": officer, "classification": r.classification,
@@ -211,7 +211,7 @@ fn list(db: &Connection, who: &Person, config: &Config, places: &Places, options
         size += r.size;
         page.add_row([
             crate::base::ids::short(&r.id).to_owned(),
-            output::time(r.taken_at),
+            taken(&r),
             r.recorder.clone(),
             words::state(&r.state).to_owned(),
             bytes(r.size),
@@ -249,11 +249,17 @@ fn table() -> comfy_table::Table {
     table
 }
 
+/// When it was made, as lists show it: marked where its own time is not credible.
+pub fn taken(r: &Recording) -> String {
+    let time = output::time(r.taken_at);
+    if told::is_time_credible(&r.facts) { time } else { words::noted(&time, t("estimated", "估算")) }
+}
+
 /// How long it plays, as far as is known.
 pub fn duration(r: &Recording) -> String {
     let media: Value = r.probed.as_deref().and_then(|p| serde_json::from_str(p).ok()).unwrap_or_default();
     match (media["verdict"].as_str(), media["facts"]["duration_ms"].as_u64()) {
-        (Some("unplayable"), _) => t("cut off", "无法播放").to_owned(),
+        (Some("unplayable"), _) => t("does not play", "无法播放").to_owned(),
         (_, Some(ms)) => output::span(ms as f64 / 1000.0),
         _ => String::new(),
     }
@@ -276,6 +282,7 @@ fn show_one(
             .next("`docket custody verify` checks the log"));
     }
     let mut all = value(db, config, &r, &copies, places)?;
+    all["linked"] = linked(db, who, &r)?;
     if as_json {
         all["custody"] = history.iter().map(custody::value).collect();
         output::json(&all)?;
@@ -295,6 +302,9 @@ fn show_one(
             words::noted(&output::time(r.taken_at), &rule)
         }),
         (t("archived", "归档时间"), output::time(r.archived_at)),
+        (t("holder", "领用人"), holder(db, &r, &all["officer"])?),
+        (t("classification", "类别标识"), words::class(&r.classification).to_owned()),
+        (t("linked to", "关联案卷"), linked_line(&all["linked"])),
         (t("due", "归档时限"), due_line(&all)),
         (t("media", "媒体"), media_line(&all["media"])),
         (t("flags", "标注"), flags(&all["facts"]["flags"])),
@@ -326,12 +336,56 @@ fn show_one(
     Ok(Exit::Good)
 }
 
+/// Name and badge of whoever answers for it, else of whoever held the recorder when it was made.
+fn holder(db: &Connection, r: &Recording, badge: &Value) -> Result<String> {
+    let found = match badge.as_str() {
+        Some(badge) => officers::by_badge(db, badge)?,
+        None if told::is_time_credible(&r.facts) => {
+            let held = ledger::holder_at(db, &r.recorder, r.taken_at)?;
+            held.map(|id| officers::get(db, id)).transpose()?.flatten()
+        }
+        None => None,
+    };
+    Ok(found.map_or_else(String::new, |o| words::noted(&o.name, &o.badge)))
+}
+
+/// The cases and steps that a recording is linked to, as JSON; without those of cases that somebody may not see.
+fn linked(db: &Connection, who: &Person, r: &Recording) -> Result<Value> {
+    let mut out = Vec::new();
+    for link in links::of_recording(db, &r.id)? {
+        let step = steps::get(db, link.step)?;
+        let case = cases::get(db, step.case)?;
+        if access::is_allowed(who, Deed::ReadCase, &cases::about(db, &case)?) {
+            out.push(json!({ "link": link.id, "case": case.number, "step": step.key, "name": step.name,
+                "name_zh": step.name_zh }));
+        }
+    }
+    Ok(out.into())
+}
+
+fn linked_line(list: &Value) -> String {
+    let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    let one = |l: &Value| {
+        let text = |key: &str| l[key].as_str().unwrap_or_default();
+        let name = if words::is_chinese() { text("name_zh") } else { text("name") };
+        words::noted(text("case"), name)
+    };
+    list.iter().map(one).collect::<Vec<_>>().join(t("; ", "；"))
+}
+
 /// When it was due and why, and by how much it was late.
 fn due_line(all: &Value) -> String {
     let (Some(due), Some(why)) = (all["deadline"].as_str(), all["deadline_reason"].as_str()) else {
         return String::new();
     };
-    let text = words::noted(&output::time_of(due), &words::say(why));
+    let due = match all["deadline_earliest"].as_str() {
+        Some(earliest) if earliest != due => {
+            let range = format!("{} – {}", output::time_of(earliest), output::time_of(due));
+            words::noted(&range, t("estimated", "估算"))
+        }
+        _ => output::time_of(due),
+    };
+    let text = words::noted(&due, &words::say(why));
     match all["late_by_seconds"].as_u64() {
         Some(late) if late > 0 => {
             format!("{text}{}{}", t("; LATE by ", "；逾期 "), output::long_span(late))
@@ -348,6 +402,12 @@ fn flags(list: &Value) -> String {
 fn media_line(media: &Value) -> String {
     let facts = &media["facts"];
     let mut parts = Vec::new();
+    match media["verdict"].as_str() {
+        Some("playable") => parts.push(t("plays", "可播放").to_owned()),
+        Some("cutoff") => parts.push(t("plays up to where it was cut off", "可播放至中断处").to_owned()),
+        Some("unplayable") => parts.push(t("does not play", "无法播放").to_owned()),
+        _ => {}
+    }
     if let Some(ms) = facts["duration_ms"].as_u64() {
         parts.push(output::span(ms as f64 / 1000.0));
     }

@@ -101,7 +101,7 @@ fn print(list: &[Recording]) -> Result<()> {
     for r in list {
         table.add_row([
             short(&r.id).to_owned(),
-            output::time(r.taken_at),
+            recordings::taken(r),
             r.recorder.clone(),
             words::state(&r.state).to_owned(),
             bytes(r.size),

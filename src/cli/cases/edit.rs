@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::show::named;
 use super::{args, change, json};
 use crate::base::Result;
 use crate::base::config::Config;
@@ -287,7 +288,14 @@ pub fn close(station: &StationArgs, args: &CloseArgs) -> Result<Exit> {
     let config = station.config()?;
     let number = args.number.clone();
     let case = change(station, &config, move |tx, who, at| case::close(tx, who, at, &number))?;
-    tell(&config, &case.number, args.json, &format!("case {} closed", case.number))
+    let exit = tell(&config, &case.number, args.json, &format!("case {} closed", case.number))?;
+    for d in json::details(&look_into(&config)?, &case)?.iter().filter(|_| !args.json) {
+        let (bad, name) = (d.unplayable(), named(&d.step.name, &d.step.name_zh));
+        if bad > 0 {
+            output::tell(&format!("attention: {bad} recordings at the step {name} cannot be played"))?;
+        }
+    }
+    Ok(exit)
 }
 
 pub fn reopen(station: &StationArgs, args: &ReopenArgs) -> Result<Exit> {

@@ -10,7 +10,7 @@ use crate::cases::classify::{self, CLASSES};
 use crate::cases::search::recording_json;
 use crate::cases::{link, suggest};
 use crate::catalog::recordings;
-use crate::cli::recordings::duration;
+use crate::cli::recordings::{duration, taken};
 use crate::cli::words::{self, t};
 use crate::cli::{Exit, StationArgs, look_into, output};
 
@@ -146,7 +146,7 @@ pub fn suggest(station: &StationArgs, args: &SuggestArgs) -> Result<Exit> {
             s.proposal.score.to_string(),
             if s.certain { words::noted(step, t("certain", "确定")) } else { step.to_owned() },
             short(&s.recording.id).to_owned(),
-            output::time(s.recording.taken_at),
+            taken(&s.recording),
             duration(&s.recording),
             s.recording.recorder.clone(),
             show::path_of(&s.recording),

@@ -13,7 +13,7 @@ use crate::catalog::exemptions::{self, Exemption};
 use crate::catalog::links::{self, Link};
 use crate::catalog::recordings::{self, Recording};
 use crate::catalog::steps::{self, Standing, Step};
-use crate::catalog::{Connection, deadlines, units};
+use crate::catalog::{Connection, deadlines, told, units};
 use crate::deadline::rule;
 
 /// Days for the case file, and when it is due.
@@ -73,6 +73,15 @@ pub struct Detail {
     pub links: Vec<(Link, Recording)>,
 }
 
+impl Detail {
+    /// How many of the recordings that are linked now cannot be played.
+    pub fn unplayable(&self) -> usize {
+        let bad =
+            |(l, r): &&(Link, Recording)| l.unlinked.is_none() && told::is_unplayable(r.probed.as_deref());
+        self.links.iter().filter(bad).count()
+    }
+}
+
 /// The steps of a case with everything at them.
 pub fn details(db: &Connection, case: &Case) -> Result<Vec<Detail>> {
     let mut out = Vec::new();
@@ -117,7 +126,7 @@ pub fn step_json(db: &Connection, d: &Detail) -> Result<Value> {
         "retention": s.retention, "article": s.article, "applies": s.applies, "why_not": s.why_not,
         "waived_by": s.waived_by, "waiver_confirmed_by": s.waived_ok, "from": time(s.from_at),
         "to": time(s.to_at), "asks": holes::asks(s), "told": holes::told(s), "state": state,
-        "holes": d.holes.iter().map(hole).collect::<Vec<_>>(), "links": links,
+        "unplayable": d.unplayable(), "holes": d.holes.iter().map(hole).collect::<Vec<_>>(), "links": links,
         "exemptions": d.exemptions.iter().map(exemption_json).collect::<Vec<_>>(),
     }))
 }

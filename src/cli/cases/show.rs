@@ -1,6 +1,6 @@
 //! `docket cases list` and `show`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::json::{Detail, details, due, state, step_json, unit, value};
@@ -16,7 +16,7 @@ use crate::catalog::Connection;
 use crate::catalog::cases::{self, Case};
 use crate::catalog::recordings::Recording;
 use crate::catalog::steps::Step;
-use crate::cli::recordings::duration;
+use crate::cli::recordings::{duration, taken};
 use crate::cli::words::{self, t};
 use crate::cli::{Exit, StationArgs, look_into, output};
 
@@ -35,6 +35,9 @@ pub struct ListArgs {
     /// Only those with this officer on them
     #[arg(long, value_name = "BADGE")]
     officer: Option<String>,
+    /// Only those whose file is overdue or due within so many days, the soonest due first
+    #[arg(long, value_name = "DAYS", conflicts_with = "closed")]
+    due_within: Option<u32>,
     /// At most so many
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
@@ -115,10 +118,16 @@ pub fn list(station: &StationArgs, args: &ListArgs) -> Result<Exit> {
     let config = station.config()?;
     let db = look_into(&config)?;
     let (who, lists) = (station.person(&db)?, Checklists::load(&config)?);
-    let closed = (args.open || args.closed).then_some(args.closed);
+    let closed = (args.open || args.closed || args.due_within.is_some()).then_some(args.closed);
     let kind = args.kind.as_ref().map(|k| lists.kind(k).map_or_else(|| k.clone(), |k| k.key.clone()));
-    let query = Query { officer: args.officer.clone(), kind, closed, limit: args.limit, ..Query::default() };
-    let (found, more) = find_cases(&db, &who, &query)?;
+    let limit = if args.due_within.is_some() { usize::MAX } else { args.limit };
+    let query = Query { officer: args.officer.clone(), kind, closed, limit, ..Query::default() };
+    let (mut found, mut more) = find_cases(&db, &who, &query)?;
+    if let Some(days) = args.due_within {
+        found = due_first(&db, &config, found, days)?;
+        more |= found.len() > args.limit;
+        found.truncate(args.limit);
+    }
     if args.json {
         output::json(&found.iter().map(|c| value(&db, &config, c)).collect::<Result<Vec<_>>>()?)?;
         return Ok(Exit::Good);
@@ -135,6 +144,20 @@ pub fn list(station: &StationArgs, args: &ListArgs) -> Result<Exit> {
         output::tell("there are more; --limit shows more of them")?;
     }
     Ok(Exit::Good)
+}
+
+/// The cases whose file is due within so many days, the soonest first.
+fn due_first(db: &Connection, config: &Config, cases: Vec<Case>, days: u32) -> Result<Vec<Case>> {
+    let by =
+        Utc::now().checked_add_signed(TimeDelta::days(i64::from(days))).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let mut due_by = Vec::new();
+    for c in cases {
+        if let Some(at) = due(db, config, &c)?.at.filter(|at| *at <= by) {
+            due_by.push((at, c));
+        }
+    }
+    due_by.sort_by_key(|(at, c)| (*at, c.id));
+    Ok(due_by.into_iter().map(|(_, c)| c).collect())
 }
 
 pub fn show(station: &StationArgs, args: &ShowArgs) -> Result<Exit> {
@@ -275,7 +298,10 @@ fn stands(db: &Connection, d: &Detail) -> Result<(&'static str, String)> {
         return Ok(("✗", all.join(t("; ", "；"))));
     }
     Ok(match (d.standing.footage, &d.standing.exemption) {
-        (n, _) if n > 0 => ("✓", words::say(&format!("{n} linked")).into_owned()),
+        (n, _) if n > 0 => match d.unplayable() {
+            0 => ("✓", words::say(&format!("{n} linked")).into_owned()),
+            bad => ("!", words::say(&format!("{n} linked, {bad} of them cannot be played")).into_owned()),
+        },
         (_, Some((id, state))) if state == "approved" => {
             ("✓", words::say(&format!("exempted, number {id}")).into_owned())
         }
@@ -311,7 +337,7 @@ fn links_table(db: &Connection, details: &[Detail]) -> Result<()> {
             link.id.to_string(),
             named(&d.step.name, &d.step.name_zh).to_owned(),
             crate::base::ids::short(&r.id).to_owned(),
-            output::time(r.taken_at),
+            taken(r),
             duration(r),
             link.span.map_or_else(String::new, |(from, to)| format!("{}–{}", clip_time(from), clip_time(to))),
             r.recorder.clone(),

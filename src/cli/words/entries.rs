@@ -115,7 +115,7 @@ pub fn detail(name: &str, value: &str) -> String {
         "head" => "最新链值",
         "kind" => "类型",
         "last_at" => "上次时间",
-        "level" => "升级次数",
+        "level" => "升级层级",
         "message" => "内容",
         "messages" => "消息数",
         "note" => "备注",
