@@ -37,7 +37,9 @@ fn a_good_set_up_is_called_good() {
     let station = Station::new();
     let (code, wrong) = lines(&station, "wrong");
     assert_eq!((code, wrong), (0, vec![]));
-    assert!(station.ok(&["doctor"]).contains("The set-up is good."));
+    let said = station.ok(&["doctor"]);
+    assert!(said.contains("The set-up is good."));
+    assert!(said.contains("the media worker is cut off from the network"), "{said}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::custody::{checkpoint, key, log};
 use crate::dock::folder;
 use crate::ingest::station::not_anothers;
 use crate::ingest::station::{Settings, lock};
+use crate::media::confine;
 use crate::media::worker::Worker;
 
 /// Check the station's set-up: settings, catalogue, volumes, docks, clock, FFmpeg
@@ -284,5 +285,9 @@ fn check_ffmpeg(all: &mut Findings, config: &Config) {
     let path: &Path = if file.exists() { &file } else { Path::new("/proc/self/exe") };
     if all.take(about, worker.probe(path, &Cancel::new())).is_some() {
         all.good(about, "the media worker answers");
+    }
+    match confine::try_out() {
+        Ok(()) => all.good(about, "the media worker is cut off from the network"),
+        Err(e) => all.notice(about, e.what(), e.advice().unwrap_or_default()),
     }
 }

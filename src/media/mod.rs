@@ -5,7 +5,7 @@
 
 pub mod boxes;
 pub mod child;
-mod confine;
+pub mod confine;
 pub mod digits;
 mod encode;
 pub mod facts;
