@@ -154,6 +154,21 @@ fn other_words_go_to_programs_and_worse_goes_to_everybody() {
 }
 
 #[test]
+fn whoever_comes_to_answer_for_an_alert_hears_of_it_and_the_others_not_again() {
+    let station = Station::with_config(&settings(MAIL));
+    let post = Post::open(&station);
+    let (unit, zhang) = people(&post);
+    let find = |db: &Connection| officers::find(db, "other").map(|o| o.id);
+    let other = post.open.core.catalog.read(find).unwrap();
+    let id = post.raise(&overdue(unit, zhang), 0);
+    assert_eq!(names(&recipients(&post, id, "opened")), ["zhang"]);
+    post.raise(&overdue(unit, other), 0);
+    assert_eq!(names(&recipients(&post, id, "updated")), ["other"]);
+    post.raise(&overdue(unit, zhang), 0);
+    assert_eq!(names(&recipients(&post, id, "updated")), ["other"]);
+}
+
+#[test]
 fn filters_of_a_channel_hold() {
     let hook = "[[channel]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n\
                 severity = \"critical\"\nkinds = [\"volume-full\"]\n";

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use chrono::TimeDelta;
 use common::post::{Answer, Http, Mail, Post, certificate, settings, start, trouble};
-use common::tools::{expect_exit, until};
+use common::tools::{expect_exit, json_of, until};
 use common::{Station, stderr};
 use docket::alert::{Condition, Kind, Severity};
 use docket::base::clock::rfc3339;
@@ -406,6 +406,78 @@ fn a_program_gets_json_and_one_that_hangs_is_killed_with_all_it_started() {
     post.letter(id, "script", "sent", |l| l.state == "sent");
     let got: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.join("got")).unwrap()).unwrap();
     assert_eq!((&got["test"], &got["alerts"][0]["id"]), (&false.into(), &id.into()));
+}
+
+#[test]
+fn what_leaves_the_group_of_a_program_is_killed_too() {
+    let station = Station::bare("");
+    let dir = station.dir.path().to_owned();
+    // In a session of its own, without a parent, and it reads nothing.
+    let script = format!("setsid sh -c \"echo \\$\\$ > {0}/pid; exec sleep 1000\" & wait", dir.display());
+    let channel = format!(
+        "[[channel]]\nname = \"script\"\ntype = \"program\"\ntimeout_seconds = 1\ncommand = [\"sh\", \"-c\", '{script}']\n"
+    );
+    std::fs::write(station.data().join("docket.toml"), settings(&channel)).unwrap();
+    station.ok(&["init"]);
+    let mut post = Post::open(&station);
+    let id = post.raise(&trouble("station"), 0);
+    post.run();
+    post.letter(id, "script", "a try", |l| l.attempts == 1);
+    let pid = std::fs::read_to_string(dir.join("pid")).unwrap();
+    let gone = || !Path::new("/proc").join(pid.trim()).join("exe").exists();
+    until("the end of what it started", || gone().then_some(()));
+}
+
+#[test]
+fn the_end_of_an_alert_is_not_told_before_its_beginning() {
+    // 401 is a plain no.
+    let http = Http::new(vec![Answer::status(401), Answer::status(200)]);
+    let station = Station::with_config(&settings(&hook("hook", &http.url("/"), "")));
+    let mut post = Post::open(&station);
+    post.run();
+    let first = post.raise(&trouble("a"), 0);
+    post.letter(first, "hook", "a try", |l| l.attempts == 1 && l.message.is_none());
+    post.resolve(Kind::BackupOld, "a");
+    let waits = post.letter(first, "hook", "the end", |l| l.event == "resolved");
+    assert_eq!((waits.state.as_str(), waits.attempts), ("waiting", 0), "{waits:?}");
+    post.pass(TimeDelta::minutes(2));
+    post.letter(first, "hook", "the end", |l| l.event == "resolved" && l.state == "sent");
+    let sent = |event: &str| post.letter(first, "hook", event, |l| l.event == event).message;
+    assert_eq!(sent("opened"), sent("resolved"), "they come together");
+    assert_eq!(http.got().len(), 2);
+}
+
+#[test]
+fn messages_of_a_removed_channel_are_kept_for_a_day() {
+    let http = Http::new(vec![Answer::status(200)]);
+    let hook = hook("hook", &http.url("/"), "");
+    let station = Station::with_config(&settings(&hook));
+    let file = station.data().join("docket.toml");
+    let set = |post: &Post, channels: &str| {
+        std::fs::write(&file, settings(channels)).unwrap();
+        let config = docket::base::config::Config::load(&file).unwrap();
+        post.open.set_settings(docket::ingest::station::Settings::load(config).unwrap());
+        post.ring();
+    };
+    let gone = "the settings have no such channel any more";
+    for comes_back in [true, false] {
+        let mut post = Post::open(&station);
+        let id = post.raise(&trouble(&comes_back.to_string()), 0);
+        set(&post, "");
+        post.run();
+        let kept = post.letter(id, "hook", "keeping", |l| l.error.as_deref() == Some(gone));
+        assert_eq!((kept.state.as_str(), kept.attempts), ("waiting", 0));
+        post.pass(TimeDelta::hours(23));
+        if comes_back {
+            set(&post, &hook);
+            post.letter(id, "hook", "delivery", |l| l.state == "sent");
+        } else {
+            post.pass(TimeDelta::hours(2));
+            post.letter(id, "hook", "the end of it", |l| l.state == "dropped");
+            let shown = json_of(&station.run(&["alerts", "outbox", "--json"]));
+            assert!(shown.as_array().unwrap().iter().any(|l| l["state"] == "dropped"), "{shown}");
+        }
+    }
 }
 
 /// Not a test of its own: the next one runs it in a process that is killed.

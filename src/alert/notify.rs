@@ -22,6 +22,15 @@ pub struct Desk {
     channels: Vec<Channel>,
 }
 
+/// Who hears of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    /// Everybody it concerns.
+    Everybody,
+    /// Programs, and people who have not heard of the alert yet.
+    Newcomers,
+}
+
 /// What has to be done so that exactly the present conditions stand.
 #[derive(Debug, PartialEq)]
 pub enum Step<'a> {
@@ -123,8 +132,10 @@ impl Desk {
         } else if says_else(&old, c) {
             let seq = alerts::change(tx, by, old.id, &told(c), old.level, "alert.updated")?;
             let now = alerts::get(tx, old.id)?;
-            // Worse than before is news to everybody; other words are news to programs.
-            self.tell_some(tx, by, &now, Event::Updated, seq, worse)?;
+            // Worse than before is news to everybody; other words are news to programs, and the alert itself is
+            // to whoever has come to answer for it.
+            let whom = if worse { Whom::Everybody } else { Whom::Newcomers };
+            self.tell_some(tx, by, &now, Event::Updated, seq, whom)?;
         }
         Ok(old.id)
     }
@@ -198,10 +209,10 @@ impl Desk {
     }
 
     fn tell(&self, tx: &Connection, by: &By, alert: &Alert, event: Event, seq: u64) -> Result<()> {
-        self.tell_some(tx, by, alert, event, seq, true)
+        self.tell_some(tx, by, alert, event, seq, Whom::Everybody)
     }
 
-    /// Enters a change for everybody it concerns; for programs only where people need not know.
+    /// Enters a change for everybody it concerns, or for fewer.
     fn tell_some(
         &self,
         tx: &Connection,
@@ -209,7 +220,7 @@ impl Desk {
         alert: &Alert,
         event: Event,
         seq: u64,
-        people: bool,
+        whom_to: Whom,
     ) -> Result<()> {
         let urgent = matches!(event, Event::Opened | Event::Escalated | Event::Updated)
             && Kind::of(&alert.kind).is_some_and(Kind::is_overdue);
@@ -240,22 +251,35 @@ impl Desk {
             }
             return Ok(());
         }
+        let heard = match whom_to {
+            Whom::Everybody => Vec::new(),
+            Whom::Newcomers => outbox::receivers(tx, alert.id)?,
+        };
         let severity = Severity::of(&alert.severity).unwrap_or(Severity::Critical);
         for channel in self.channels.iter().filter(|c| c.carries(&alert.kind, severity)) {
-            if carried(&channel.name).is_none() || !(people || channel.is_for_programs()) {
+            if carried(&channel.name).is_none() {
                 continue;
             }
+            let is_new = |recipient: &str| {
+                channel.is_for_programs() || !heard.iter().any(|(c, r)| *c == channel.name && r == recipient)
+            };
             let Via::Email(mail) = &channel.via else {
+                if !is_new("") {
+                    continue;
+                }
                 enter(&channel.name, "", to_ms(by.at))?;
                 continue;
             };
-            for address in &mail.to {
+            for address in mail.to.iter().filter(|address| is_new(address)) {
                 enter(&channel.name, address, to_ms(by.at))?;
             }
             for id in if mail.officers { whom(tx, alert)? } else { Vec::new() } {
                 let Some(officer) = officers::get(tx, id)? else { continue };
                 if officer.email.as_ref().is_some_and(|a| !a.is_empty() && !mail.to.contains(a)) {
                     let recipient = format!("officer:{}", officer.badge);
+                    if !is_new(&recipient) {
+                        continue;
+                    }
                     enter(&channel.name, &recipient, goes(tx, by, &recipient, urgent)?)?;
                 }
             }

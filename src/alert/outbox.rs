@@ -18,7 +18,7 @@ use crate::base::{Cancel, Error, Kind, Result, failpoint};
 use crate::catalog::dockings::By;
 use crate::catalog::outbox::{self, Message, Outcome};
 use crate::catalog::{Connection, alerts, facts, officers};
-use crate::ingest::station::{Core, Station};
+use crate::ingest::station::{Core, Settings, Station};
 
 /// How long nothing is looked at where nobody rings: commands enter messages beside the daemon.
 const IDLE: Duration = Duration::from_secs(5);
@@ -26,6 +26,8 @@ const IDLE: Duration = Duration::from_secs(5);
 const PAUSE_MS: i64 = 60_000;
 /// The longest pause.
 const LONGEST_PAUSE_MS: i64 = 3_600_000;
+/// Rows of a channel that is gone dealt with in one transaction.
+const KEPT: u32 = 200;
 /// Tries before a message is given up: about a day.
 pub const TRIES: u32 = 30;
 
@@ -85,7 +87,15 @@ struct Post {
 impl Post {
     fn run(self: &Arc<Self>, rung: &Receiver<()>) {
         let mut workers: Vec<JoinHandle<()>> = Vec::new();
+        let mut known: Option<Arc<Settings>> = None;
         while !self.cancel.is_cancelled() {
+            let settings = self.station.settings();
+            if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &settings)) {
+                match self.welcome_back(&settings.config) {
+                    Ok(()) => known = Some(settings),
+                    Err(e) => tracing::warn!("the outbox: {e}"),
+                }
+            }
             if let Err(e) = self.send_out(&mut workers) {
                 tracing::warn!("the outbox: {e}");
             }
@@ -99,6 +109,41 @@ impl Post {
         for worker in workers {
             let _ = worker.join();
         }
+    }
+
+    /// What was kept for channels that the settings have again goes out.
+    fn welcome_back(&self, config: &Config) -> Result<()> {
+        for name in self.core.catalog.read(outbox::kept)? {
+            if config.channels.iter().any(|c| c.name == name) {
+                let (channel, now) = (name.clone(), self.now_ms());
+                let n = self.core.catalog.write(move |tx| outbox::channel_is_back(tx, now, &channel))?;
+                tracing::info!("channel {name} is in the settings again: {n} messages that were kept go out");
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps, or after a day drops, what is due on a channel that the settings have no more.
+    fn without_channel(&self, name: &str) -> Result<()> {
+        let (mut kept, mut dropped) = (0, 0);
+        while !self.cancel.is_cancelled() {
+            let (by, channel) = (self.core.by(), name.to_owned());
+            let (k, d) =
+                self.core.catalog.write(move |tx| outbox::keep_without_channel(tx, &by, &channel, KEPT))?;
+            if k + d == 0 {
+                break;
+            }
+            (kept, dropped) = (kept + k, dropped + d);
+        }
+        if kept > 0 {
+            tracing::warn!(
+                "channel {name} is not in the settings any more: {kept} messages are kept for a day"
+            );
+        }
+        if dropped > 0 {
+            tracing::warn!("channel {name} did not come back within a day: {dropped} messages are dropped");
+        }
+        Ok(())
     }
 
     fn now_ms(&self) -> i64 {
@@ -145,6 +190,9 @@ impl Post {
     fn channel(&self, name: &str) -> Result<()> {
         while !self.cancel.is_cancelled() {
             let settings = self.station.settings();
+            if !settings.config.channels.iter().any(|c| c.name == name) {
+                return self.without_channel(name);
+            }
             let (channel, station, now) = (name.to_owned(), self.id.clone(), self.now_ms());
             let Some(message) =
                 self.core.catalog.write(move |tx| outbox::take(tx, &channel, &station, now))?
@@ -166,8 +214,8 @@ impl Post {
 
     fn deliver(&self, config: &Config, name: &str, message: &Message) -> Result<Outcome, Failure> {
         let Some(channel) = config.channels.iter().find(|c| c.name == name) else {
-            let error = "the settings have no such channel any more".into();
-            return Ok(Outcome::Dropped { error });
+            let what = format!("channel {name} is not in the settings any more");
+            return Err(Failure { error: Error::new(Kind::Cancelled, what), perhaps: false });
         };
         let failed = |error| Failure { error, perhaps: true };
         let prepared = self.core.catalog.read(|db| {

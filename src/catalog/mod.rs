@@ -19,8 +19,6 @@ pub mod links;
 pub mod metrics;
 pub mod officers;
 pub mod outbox;
-#[cfg(test)]
-mod plans;
 pub mod private;
 pub mod recorders;
 pub mod recordings;
@@ -350,6 +348,10 @@ fn write_loop(db: &Connection, changes: &Receiver<Change>) {
         }
     }
 }
+
+
+#[cfg(test)]
+mod plans;
 
 #[cfg(test)]
 mod tests {

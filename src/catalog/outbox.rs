@@ -17,6 +17,13 @@ const MOST: u32 = 100;
 /// seems to was entered by a clock that was ahead.
 const LONGEST_WAIT_MS: i64 = 48 * 3_600_000;
 
+/// How long rows are kept for a channel that the settings do not have any more: it may come back.
+const KEPT_MS: i64 = 24 * 3_600_000;
+/// What rows that wait for another say.
+const WAITS: &str = "it waits for the message before it";
+/// What rows of a channel say that the settings do not have any more.
+const GONE: &str = "the settings have no such channel any more";
+
 /// A row to be entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -126,11 +133,19 @@ fn row(r: &Row<'_>) -> rusqlite::Result<Letter> {
     })
 }
 
-/// Enters a row, in the transaction of the change it tells; a key that is there already enters nothing.
+/// Enters a row, in the transaction of the change it tells; a key that is there already enters nothing. It goes
+/// out after what is tried again for the same receiver about the same alert.
 pub fn enter(tx: &Connection, by: &By, entry: &Entry) -> Result<()> {
+    let before: Option<i64> = tx
+        .prepare_cached(
+            "SELECT max(next_at) FROM outbox WHERE alert = ?1 AND channel = ?2 AND recipient = ?3
+             AND state = 'waiting' AND (attempts > 0 OR error IS NOT NULL)",
+        )?
+        .query_row(params![entry.alert, entry.channel, entry.recipient], |r| r.get(0))?;
+    let waits = before.filter(|at| *at > entry.next_at);
     tx.prepare_cached(
-        "INSERT INTO outbox (key, channel, recipient, alert, event, urgent, state, created_at, next_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?8) ON CONFLICT (key) DO NOTHING",
+        "INSERT INTO outbox (key, channel, recipient, alert, event, urgent, state, created_at, next_at, error)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?8, ?9) ON CONFLICT (key) DO NOTHING",
     )?
     .execute(params![
         entry.key,
@@ -140,7 +155,8 @@ pub fn enter(tx: &Connection, by: &By, entry: &Entry) -> Result<()> {
         entry.event,
         entry.urgent,
         to_ms(by.at),
-        entry.next_at
+        waits.unwrap_or(entry.next_at),
+        waits.map(|_| WAITS)
     ])?;
     Ok(())
 }
@@ -210,8 +226,24 @@ pub fn settle(tx: &Connection, by: &By, channel: &str, message: &Message, outcom
     let now = to_ms(by.at);
     if *outcome == Outcome::Sent {
         let sql = "UPDATE outbox SET next_at = ?3 WHERE channel = ?1 AND recipient = ?2 AND state = 'waiting'
-            AND attempts > 0 AND next_at > ?3";
-        tx.prepare_cached(sql)?.execute(params![channel, message.recipient, now])?;
+            AND (attempts > 0 OR error = ?4) AND next_at > ?3";
+        tx.prepare_cached(sql)?.execute(params![channel, message.recipient, now, WAITS])?;
+    }
+    if let Outcome::Again { next_at, .. } = outcome {
+        // What came after it goes out after it.
+        let sql =
+            "UPDATE outbox SET next_at = ?5, error = ?6 WHERE alert = ?1 AND channel = ?2 AND recipient = ?3
+            AND state = 'waiting' AND id > ?4 AND next_at < ?5";
+        for row in &message.rows {
+            tx.prepare_cached(sql)?.execute(params![
+                row.alert,
+                channel,
+                message.recipient,
+                row.id,
+                next_at,
+                WAITS
+            ])?;
+        }
     }
     for row in &message.rows {
         let (action, error) = match outcome {
@@ -255,6 +287,45 @@ pub fn settle(tx: &Connection, by: &By, channel: &str, message: &Message, outcom
     Ok(())
 }
 
+/// Deals with what is due on a channel that the settings do not have any more, so many rows at most: it is kept for
+/// a day, then dropped. How many rows of each.
+pub fn keep_without_channel(tx: &Connection, by: &By, channel: &str, most: u32) -> Result<(usize, usize)> {
+    let now = to_ms(by.at);
+    let sql = format!(
+        "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting' AND channel = ?1 AND (next_at <= ?2 OR next_at > ?3)
+         ORDER BY next_at, id LIMIT ?4"
+    );
+    let late = now.saturating_add(LONGEST_WAIT_MS);
+    let rows: Vec<Letter> = tx
+        .prepare_cached(&sql)?
+        .query_map(params![channel, now, late, most], row)?
+        .collect::<rusqlite::Result<_>>()?;
+    let (drop, keep): (Vec<Letter>, Vec<Letter>) =
+        rows.into_iter().partition(|row| row.error.as_deref() == Some(GONE));
+    let mut note = tx.prepare_cached("UPDATE outbox SET next_at = ?2, error = ?3 WHERE id = ?1")?;
+    for row in &keep {
+        note.execute(params![row.id, now.saturating_add(KEPT_MS), GONE])?;
+    }
+    let counts = (keep.len(), drop.len());
+    if !drop.is_empty() {
+        let message = Message { key: String::new(), recipient: String::new(), rows: drop };
+        settle(tx, by, channel, &message, &Outcome::Dropped { error: GONE.into() })?;
+    }
+    Ok(counts)
+}
+
+/// Lets what was kept for a channel go out: the settings have it again. How many rows.
+pub fn channel_is_back(tx: &Connection, now_ms: i64, channel: &str) -> Result<usize> {
+    let sql = "UPDATE outbox SET next_at = ?2, error = NULL WHERE channel = ?1 AND state = 'waiting' AND error = ?3";
+    Ok(tx.prepare_cached(sql)?.execute(params![channel, now_ms, GONE])?)
+}
+
+/// Channels for which something is kept, though the settings had them no more.
+pub fn kept(db: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT channel FROM outbox WHERE state = 'waiting' AND error = ?1";
+    Ok(db.prepare_cached(sql)?.query_map([GONE], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Lets the dead messages of a channel be tried once more; how many.
 pub fn revive(tx: &Connection, by: &By, channel: &str) -> Result<usize> {
     let sql = "UPDATE outbox SET state = 'waiting', done_at = NULL, attempts = 0, next_at = ?2
@@ -267,12 +338,14 @@ pub fn revive(tx: &Connection, by: &By, channel: &str) -> Result<usize> {
     Ok(n)
 }
 
-/// Rows that wait or were given up, oldest first.
+/// Rows that wait, were given up, or were dropped last, oldest first.
 pub fn undelivered(db: &Connection) -> Result<Vec<Letter>> {
     // In two halves, and sorted here: each has its index.
     let sql = format!(
         "SELECT {COLUMNS} FROM outbox WHERE state = 'waiting'
-         UNION ALL SELECT {COLUMNS} FROM outbox WHERE state = 'dead'"
+         UNION ALL SELECT {COLUMNS} FROM outbox WHERE state = 'dead'
+         UNION ALL SELECT * FROM
+           (SELECT {COLUMNS} FROM outbox WHERE state = 'dropped' ORDER BY done_at DESC LIMIT {MOST})"
     );
     let mut rows = db.prepare(&sql)?.query_map([], row)?.collect::<rusqlite::Result<Vec<_>>>()?;
     rows.sort_by_key(|row| row.id);

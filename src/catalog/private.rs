@@ -38,9 +38,11 @@ pub fn of_registers(path: &Path) -> Result<Connection> {
         )?;
         let made = made.query_map([table], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
         made.iter().try_for_each(|sql| db.execute_batch(sql))?;
-        let last = if table == "custody" { "ORDER BY seq DESC LIMIT 1" } else { "" };
-        db.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM station.{table} {last}"))?;
+        if table != "custody" {
+            db.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM station.{table}"))?;
+        }
     }
+    db.execute_batch("INSERT INTO main.custody SELECT * FROM station.custody ORDER BY seq DESC LIMIT 1")?;
     Ok(db)
 }
 

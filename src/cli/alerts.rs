@@ -65,7 +65,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the messages that wait or were given up
+    /// List the messages that wait, were given up or were dropped last
     Outbox {
         /// Try again what was given up on this channel
         #[arg(long, value_name = "CHANNEL")]
