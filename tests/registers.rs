@@ -293,10 +293,13 @@ fn a_file_is_imported_whole_or_not_at_all() {
     assert_eq!(head(&station), before);
     let good = "姓名,执法证号,单位,角色\n张三丰,1001,执法一队,\n吴九,1007,V,法规监督\n";
     let path = file(&station, "good.csv", good);
-    let dry = station.json(&["officers", "import", &path, "--dry-run", "--json"]);
+    // A known badge with another name is more often a mistake than a marriage.
+    expect_exit(&station.run(&["officers", "import", &path]), 1, &["the badge 1001 belongs to 张三; "]);
+    let dry = station.json(&["officers", "import", &path, "--dry-run", "--json", "--allow-rename"]);
+    assert_eq!(dry["new"], json!([{ "line": 3, "key": "1007" }]));
     assert_eq!(dry["changes"][0]["changes"], json!({ "name": "张三丰", "old_name": "张三" }));
     assert_eq!(head(&station), before);
-    let first = station.json(&["officers", "import", &path, "--json"]);
+    let first = station.json(&["officers", "import", &path, "--json", "--allow-rename"]);
     assert_eq!((&first["added"], &first["changed"], &first["written"]), (&1.into(), &1.into(), &true.into()));
     let after = head(&station);
     let second = station.json(&["officers", "import", &path, "--json"]);
@@ -318,13 +321,53 @@ fn a_file_that_is_no_table_is_refused() {
         (b"PK\x03\x04\xff\xff\x80", "neither UTF-8 nor GBK"),
         (b"\xff\xfec\0o\0", "UTF-16"),
         (b"badge;name;unit\n1;2;3\n", "separated by commas"),
-        (b"badge,name\n1,2\n", "`unit` (单位编码) is missing"),
+        (b"badge,name\n1,2\n", "no column `unit` (单位编码)"),
     ];
     for (bytes, words) in files {
         let path = file(&station, "x.csv", bytes);
         expect_exit(&station.run(&["officers", "import", &path]), 1, &[words]);
     }
     expect_exit(&station.run(&["units", "import", "/nowhere.csv"]), 1, &["cannot read /nowhere.csv"]);
+}
+
+#[test]
+fn a_rehearsal_shows_every_problem_of_a_line() {
+    let station = staffed();
+    let path = file(
+        &station,
+        "u.csv",
+        "code,name,parent,archive_hours,case_days\nA,a,,0,-5\nB,b,,999999999999,x\nB,c,nowhere,,\nC,c\n",
+    );
+    let dry = station.run(&["units", "import", &path, "--dry-run"]);
+    expect_exit(&dry, 3, &[]);
+    let said = String::from_utf8_lossy(&dry.stdout).into_owned();
+    for part in [
+        "line 2, column `archive_hours`: 0 is no limit: it lies between 1 and 8784",
+        "line 2, column `case_days`: -5 is no limit: it lies between 1 and 3660",
+        "line 3, column `archive_hours`: 999999999999 is no limit",
+        "line 3, column `case_days`: `x` is no whole number",
+        "line 4: the code B stands in line 3 already",
+        "line 4, column `parent`: no unit has the code `nowhere`",
+        "4 lines, ",
+    ] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+}
+
+#[test]
+fn a_recorder_has_a_sound_name_and_a_known_profile() {
+    let station = staffed();
+    for (id, more, words) in [
+        ("DC/10", &[][..], "is a path"),
+        ("..", &[], "is a path"),
+        ("DC10", &["--profile", "nonsense"], "there is no profile `nonsense`"),
+    ] {
+        expect_exit(&station.run(&[&["recorders", "add", id], more].concat()), 1, &[words]);
+    }
+    station.ok(&["recorders", "add", "DC01", "--profile", "dcim"]);
+    let out = station.ok(&["recorders", "add", "dc-O1"]);
+    assert!(out.contains("under another number: DC01"), "{out}");
+    expect_exit(&station.run(&["officers", "add", "x", "--leave"]), 2, &[]);
 }
 
 #[test]
@@ -340,7 +383,12 @@ fn units_come_in_any_order_and_in_no_circle() {
     expect_exit(
         &out,
         1,
-        &["3: unit F would", "4: unit G would", "5: unit H would", "line 2: no unit has the code `F`"],
+        &[
+            "3: unit F would",
+            "4: unit G would",
+            "5: unit H would",
+            "line 2, column `parent`: no unit has the code `F`",
+        ],
     );
 }
 

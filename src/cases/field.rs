@@ -91,6 +91,10 @@ pub fn code(value: &str) -> Result<String> {
 /// Says what is wrong with it.
 pub fn recorder(value: &str) -> Result<String> {
     let fits = !value.trim().is_empty() && value.trim().len() <= CODE && !value.trim().contains(is_odd);
+    if fits && (value.contains(['/', '\\']) || matches!(value.trim(), "." | "..")) {
+        return Err(wrong(format!("`{}` is a path, and no name for a recorder", quoted(value)))
+            .next("write the identity that stands on the recorder, without slashes"));
+    }
     if fits {
         return Ok(value.trim().to_owned());
     }
@@ -155,6 +159,7 @@ mod tests {
         }
         assert!(code("E+1").is_ok() && code("12E3").is_ok());
         assert!(recorder("执法 7").is_ok() && recorder("a\nb").is_err());
+        assert!(recorder("DC/10").is_err() && recorder("..").is_err() && recorder("DC-10.b").is_ok());
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::columns::Register;
 use super::field;
 use super::ledger::{self as keeping, Take};
 use super::registers::{
-    Done, Must, NAME, NOTE, OfficerChange, RecorderChange, UnitChange, put_officer, put_recorder, put_unit,
-    unit_of,
+    ARCHIVE_HOURS, CASE_DAYS, Done, Must, NAME, NOTE, OfficerChange, RecorderChange, UnitChange, put_officer,
+    put_recorder, put_unit, unit_of,
 };
 use super::table::{self, Encoding, Problem, Row, Table};
 use super::terms;
@@ -33,10 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Report {
     /// How the file was encoded: `utf-8` or `gb18030`.
     pub encoding: &'static str,
-    /// Lines below the head that are well-formed.
+    /// Lines below the head.
     pub rows: u64,
     /// New entries.
     pub added: u64,
+    /// The same one by one: line and key.
+    pub new: Vec<(u64, String)>,
     /// Entries that were there and changed: line, key, and the facts as custody has them.
     pub changed: Vec<(u64, String, serde_json::Value)>,
     /// Lines that say what is so already.
@@ -131,7 +133,8 @@ fn size(text: &str) -> Option<i64> {
 }
 
 /// Reads a file and makes its lines. Where the report has problems, whoever calls must take the transaction
-/// back. With `rehearsal` it takes the time that it needs: for a copy ([`crate::catalog::private`]).
+/// back. With `rehearsal` it takes the time that it needs: for a copy ([`crate::catalog::private`]). A badge
+/// that comes with another name than before is a problem unless `rename` says that people changed their names.
 ///
 /// # Errors
 /// [`Kind::Forbidden`], or where nothing can be made of the file.
@@ -142,11 +145,12 @@ pub fn import(
     register: Register,
     (bytes, encoding): (&[u8], Encoding),
     rehearsal: bool,
+    rename: bool,
 ) -> Result<Report> {
     let deed = if register == Register::Ledger { Deed::KeepLedger } else { Deed::ChangeRegisters };
     check(who, deed, &About::default())?;
     let table = table::read(bytes, encoding, register.columns())?;
-    make(tx, who, at, register, &table, (!rehearsal).then_some(PATIENCE))
+    make(tx, who, at, register, &table, rename, (!rehearsal).then_some(PATIENCE))
 }
 
 fn make(
@@ -155,12 +159,14 @@ fn make(
     at: DateTime<Utc>,
     register: Register,
     table: &Table,
+    rename: bool,
     patience: Option<Duration>,
 ) -> Result<Report> {
     let mut report = Report {
         encoding: table.encoding,
-        rows: table.rows.len() as u64,
+        rows: (table.rows.len() + table.problems.iter().filter(|p| p.line > 1).count()) as u64,
         added: 0,
+        new: Vec::new(),
         changed: Vec::new(),
         unchanged: 0,
         problems: table.problems.clone(),
@@ -197,8 +203,8 @@ fn make(
         }
         // A line with a problem is made as far as it can be: others may build on it.
         let done = match register {
-            Register::Units => put_unit(tx, who, at, &unit(&mut line)?, Must::Put),
-            Register::Officers => put_officer(tx, who, at, &officer(tx, &mut line)?, Must::Put),
+            Register::Units => put_unit(tx, who, at, &unit(tx, &mut line, is_circle)?, Must::Put),
+            Register::Officers => put_officer(tx, who, at, &officer(tx, &mut line, rename)?, Must::Put),
             Register::Recorders => put_recorder(tx, who, at, &recorder(tx, &mut line)?, Must::Put),
             Register::Ledger => match taking(tx, &mut line)? {
                 Some(take) => entry(tx, &by, &mut line, &take, &mut lines),
@@ -207,7 +213,10 @@ fn make(
         };
         match done {
             Ok(_) if !line.problems.is_empty() => {}
-            Ok(Done::Added) => report.added += 1,
+            Ok(Done::Added) => {
+                report.added += 1;
+                report.new.push((row.line, key));
+            }
             Ok(Done::Changed(facts)) => report.changed.push((row.line, key, facts)),
             Ok(Done::Unchanged) => report.unchanged += 1,
             Err(e) if is_fault(&e) => return Err(e),
@@ -218,6 +227,7 @@ fn make(
     }
     report.problems.sort_by_key(|p| p.line);
     report.changed.sort_by_key(|(line, ..)| *line);
+    report.new.sort_by_key(|(line, _)| *line);
     Ok(report)
 }
 
@@ -260,22 +270,45 @@ fn in_order(register: Register, table: &Table) -> Vec<(&Row, bool)> {
     out
 }
 
-fn unit(line: &mut Line<'_>) -> Result<UnitChange> {
-    let [archive_hours, case_days] = [3, 4].map(|column| {
-        let read = line.read(column, number, "no whole number");
-        line.text(column).map(|_| read)
-    });
+/// A limit of a unit's own; one out of its range is told so, however large or small it is.
+fn limit(line: &mut Line<'_>, column: usize, most: u32) -> Option<Option<u32>> {
+    let cell = line.filled(column);
+    let digits = cell.as_deref().map(|c| c.strip_prefix('-').unwrap_or(c)).unwrap_or_default();
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let fits = cell.as_deref().and_then(number).filter(|n| (1..=most).contains(n));
+    if is_number && fits.is_none() {
+        let shown: String = cell.unwrap_or_default().chars().take(80).collect();
+        line.problem(Some(column), format!("{shown} is no limit: it lies between 1 and {most}"));
+        return None;
+    }
+    let read = line.read(column, number, "no whole number");
+    line.text(column).map(|_| read)
+}
+
+fn unit(tx: &Connection, line: &mut Line<'_>, is_circle: bool) -> Result<UnitChange> {
+    let (archive_hours, case_days) = (limit(line, 3, ARCHIVE_HOURS), limit(line, 4, CASE_DAYS));
     Ok(UnitChange {
         code: line.sound(0, field::code)?.unwrap_or_default(),
         name: line.sound(1, |name| field::needed(name, NAME))?,
-        parent: line.sound_or_none(2, |parent| Ok(parent.to_owned()))?,
+        // One in a circle is not there yet: that it is in one is told already.
+        parent: line
+            .sound_or_none(2, |parent| if is_circle { Ok(()) } else { unit_of(tx, parent).map(drop) })?,
         archive_hours,
         case_days,
         closed: line.read(5, terms::boolean, "neither yes nor no"),
     })
 }
 
-fn officer(tx: &Connection, line: &mut Line<'_>) -> Result<OfficerChange> {
+fn officer(tx: &Connection, line: &mut Line<'_>, rename: bool) -> Result<OfficerChange> {
+    let (badge, name) = (line.filled(0), line.filled(1));
+    let old = badge.as_deref().map(|badge| officers::by_badge(tx, badge)).transpose()?.flatten();
+    if let (Some(old), Some(name), false) = (old, name, rename)
+        && old.name != name
+    {
+        let what =
+            format!("the badge {} belongs to {}; a changed name wants --allow-rename", old.badge, old.name);
+        line.problem(Some(1), what);
+    }
     Ok(OfficerChange {
         badge: line.sound(0, field::code)?.unwrap_or_default(),
         name: line.sound(1, |name| field::needed(name, NAME))?,

@@ -17,6 +17,10 @@ use crate::catalog::units::{self, Unit};
 
 /// Longest name, in characters.
 pub const NAME: usize = 100;
+/// Longest limit of a unit for archiving, in hours.
+pub const ARCHIVE_HOURS: u32 = 24 * 366;
+/// Longest limit of a unit for a case file, in days.
+pub const CASE_DAYS: u32 = 3660;
 /// Longest note, in characters.
 pub const NOTE: usize = 500;
 
@@ -210,10 +214,10 @@ pub fn put_unit(
         }
     }
     if let Some(hours) = change.archive_hours {
-        new.archive_hours = limit(hours, 24 * 366)?;
+        new.archive_hours = limit(hours, ARCHIVE_HOURS)?;
     }
     if let Some(days) = change.case_days {
-        new.case_days = limit(days, 3660)?;
+        new.case_days = limit(days, CASE_DAYS)?;
     }
     new.closed = change.closed.unwrap_or(new.closed);
     let Some(old) = old else {
@@ -312,6 +316,40 @@ pub fn put_officer(
         may_leave(tx, &old)?;
     }
     Ok(Done::of(officers::update(tx, &by, &old, &new)?))
+}
+
+/// An identity without what the eye does not tell apart: letter case, O and 0, I, l and 1, dashes.
+fn outline(text: &str) -> String {
+    let plain = |c: char| match c {
+        'o' => '0',
+        'i' | 'l' => '1',
+        c => c,
+    };
+    text.to_lowercase().chars().filter(|c| !matches!(c, '-' | '_' | '.')).map(plain).collect()
+}
+
+/// Officers who may be the same person as this one: of the same name in the same unit, or with a badge that
+/// looks alike.
+///
+/// # Errors
+/// What the catalogue says.
+pub fn alike_officers(db: &Connection, badge: &str) -> Result<Vec<String>> {
+    let Some(new) = officers::by_badge(db, badge.trim())? else { return Ok(Vec::new()) };
+    let alike = |o: &Officer| {
+        o.id != new.id
+            && (outline(&o.badge) == outline(&new.badge) || o.name == new.name && o.unit == new.unit)
+    };
+    Ok(officers::all(db)?.into_iter().filter(alike).map(|o| format!("{} {}", o.badge, o.name)).collect())
+}
+
+/// Recorders whose identity looks like this one's.
+///
+/// # Errors
+/// What the catalogue says.
+pub fn alike_recorders(db: &Connection, id: &str) -> Result<Vec<String>> {
+    let id = id.trim();
+    let known = recorders::all(db)?.into_iter().map(|k| k.id);
+    Ok(known.filter(|other| other != id && outline(other) == outline(id)).collect())
 }
 
 /// Nobody leaves with a recorder: its footage would have no holder to answer for it.

@@ -203,7 +203,7 @@ fn head(record: &csv::StringRecord, columns: &[Column], table: &mut Table) -> Ve
     }
     for (column, _) in columns.iter().zip(&table.names).filter(|(c, name)| c.needed && name.is_none()) {
         let chinese = column.chinese.first().copied().unwrap_or_default();
-        let what = format!("the column `{}` ({chinese}) is missing", column.key);
+        let what = format!("there is no column `{}` ({chinese})", column.key);
         table.problems.push(Problem { line: 1, column: None, what });
     }
     if record.len() == 1 && record.iter().any(|cell| cell.contains([';', '\t'])) {
@@ -305,7 +305,7 @@ mod tests {
             [
                 "line 1, column `colour`: no such column",
                 "line 1, column `badge`: the column stands twice",
-                "line 1: the column `name` (姓名) is missing"
+                "line 1: there is no column `name` (姓名)"
             ]
         );
         assert!(

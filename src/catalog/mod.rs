@@ -349,7 +349,6 @@ fn write_loop(db: &Connection, changes: &Receiver<Change>) {
     }
 }
 
-
 #[cfg(test)]
 mod plans;
 

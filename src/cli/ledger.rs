@@ -97,10 +97,10 @@ enum Command {
 
 #[derive(clap::Args)]
 struct List {
-    /// Only of this recorder
+    /// Only entries of this recorder
     #[arg(long, value_name = "ID")]
     recorder: Option<String>,
-    /// Only of this officer
+    /// Only entries of this officer
     #[arg(long, value_name = "BADGE")]
     officer: Option<String>,
     /// Only recorders that are out

@@ -9,7 +9,7 @@ use super::{Exit, StationArgs, output};
 use crate::access::Role;
 use crate::base::Result;
 use crate::cases::columns::Register;
-use crate::cases::registers::{Must, OfficerChange, may_read, put_officer};
+use crate::cases::registers::{Done, Must, OfficerChange, alike_officers, may_read, put_officer};
 use crate::catalog::{officers, units};
 
 /// Keep the register of officers
@@ -33,7 +33,7 @@ enum Command {
     /// Register an officer
     Add(Fields),
     /// Change an officer's entry
-    Set(Fields),
+    Set(Change),
     /// Register and change officers as a CSV file says; all of it or nothing
     ///
     /// Columns in any order, in English or Chinese: badge, name, unit, role, email, quiet, digest, left. Exit
@@ -65,28 +65,37 @@ struct Fields {
     /// Time of one message a day instead of many, such as 08:00; - for none
     #[arg(long, value_name = "TIME")]
     digest: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Change {
+    #[command(flatten)]
+    fields: Fields,
     /// The officer has left
     #[arg(long, conflicts_with = "rejoin")]
     leave: bool,
     /// The officer is back
     #[arg(long)]
     rejoin: bool,
-    /// Print as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     match &options.command {
         Command::List { all, json } => list(args, *all, *json),
-        Command::Add(fields) => put(args, fields, Must::Add),
-        Command::Set(fields) => put(args, fields, Must::Set),
+        Command::Add(fields) => put(args, fields, None, Must::Add),
+        Command::Set(change) => {
+            let left = (change.leave || change.rejoin).then_some(change.leave);
+            put(args, &change.fields, left, Must::Set)
+        }
         Command::Import(options) => shared::run_import(args, Register::Officers, options),
         Command::Export(options) => shared::run_export(args, Register::Officers, options),
     }
 }
 
-fn put(args: &StationArgs, fields: &Fields, must: Must) -> Result<Exit> {
+fn put(args: &StationArgs, fields: &Fields, left: Option<bool>, must: Must) -> Result<Exit> {
     let change = OfficerChange {
         badge: fields.badge.clone(),
         name: fields.name.clone(),
@@ -95,9 +104,14 @@ fn put(args: &StationArgs, fields: &Fields, must: Must) -> Result<Exit> {
         email: shared::or_none(&fields.email),
         quiet: shared::or_none(&fields.quiet),
         digest: shared::or_none(&fields.digest),
-        left: (fields.leave || fields.rejoin).then_some(fields.leave),
+        left,
     };
-    let done = shared::change(args, move |tx, who, at| put_officer(tx, who, at, &change, must))?;
+    let (done, alike) = shared::change(args, move |tx, who, at| {
+        let done = put_officer(tx, who, at, &change, must)?;
+        let alike = if done == Done::Added { alike_officers(tx, &change.badge)? } else { Vec::new() };
+        Ok((done, alike))
+    })?;
+    shared::tell_alike(&alike, fields.json)?;
     shared::tell(&done, "officer", fields.badge.trim(), fields.json)
 }
 

@@ -9,13 +9,14 @@ use super::ledger::value;
 use super::registers::{self as shared, Export, Import};
 use super::words::{self, t};
 use super::{Exit, StationArgs, output};
-use crate::base::Result;
 use crate::base::clock::{from_ms, rfc3339};
 use crate::base::text::show;
+use crate::base::{Error, Kind, Result};
 use crate::cases::columns::Register;
-use crate::cases::registers::{Must, RecorderChange, may_read, put_recorder};
+use crate::cases::registers::{Done, Must, RecorderChange, alike_recorders, may_read, put_recorder};
 use crate::catalog::recorders::{self, Known, State};
 use crate::catalog::{Connection, ledger, officers, units};
+use crate::ingest::station::Settings;
 
 /// Keep the register of recorders
 #[derive(clap::Args)]
@@ -95,8 +96,27 @@ fn put(args: &StationArgs, fields: &Fields, must: Must) -> Result<Exit> {
         state: fields.state,
         note: fields.note.clone(),
     };
-    let done = shared::change(args, move |tx, who, at| put_recorder(tx, who, at, &change, must))?;
+    if let Some(Some(profile)) = &change.profile {
+        known_profile(args, profile)?;
+    }
+    let (done, alike) = shared::change(args, move |tx, who, at| {
+        let done = put_recorder(tx, who, at, &change, must)?;
+        let alike = if done == Done::Added { alike_recorders(tx, &change.id)? } else { Vec::new() };
+        Ok((done, alike))
+    })?;
+    shared::tell_alike(&alike, fields.json)?;
     shared::tell(&done, "recorder", fields.id.trim(), fields.json)
+}
+
+/// Refuses a profile that the station does not have.
+fn known_profile(args: &StationArgs, profile: &str) -> Result<()> {
+    let loaded = Settings::load(args.config()?)?;
+    if loaded.profiles.get(profile).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = loaded.profiles.iter().map(|p| p.id.as_str()).collect();
+    Err(Error::new(Kind::NotFound, format!("there is no profile `{profile}`"))
+        .next(format!("these are known: {}", known.join(", "))))
 }
 
 fn list(args: &StationArgs, retired: bool, as_json: bool) -> Result<Exit> {

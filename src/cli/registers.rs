@@ -31,6 +31,9 @@ pub struct Import {
     /// Show every problem and what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take another name for a known badge as a change of name, not as a mistake
+    #[arg(long)]
+    allow_rename: bool,
     /// How the file is encoded
     #[arg(long, default_value = "auto", value_parser = ["auto", "utf8", "gbk"])]
     encoding: String,
@@ -137,11 +140,20 @@ pub fn tell(done: &Done, noun: &'static str, key: &str, as_json: bool) -> Result
         Done::Added => output::tell(&format!("registered: {key}"))?,
         Done::Changed(facts) => {
             output::tell(&format!("changed: {key}"))?;
-            output::line(&format!("  {}", details(facts)))?;
+            output::line(&format!("  {}", details(facts, noun == "officer")))?;
         }
         Done::Unchanged => output::tell(&format!("so already, and not changed: {key}"))?,
     }
     Ok(Exit::Good)
+}
+
+/// Says which entries look like the new one: the same person or thing may stand there already.
+pub fn tell_alike(alike: &[String], as_json: bool) -> Result<()> {
+    if as_json || alike.is_empty() {
+        return Ok(());
+    }
+    let list = show(alike.join(", ").as_ref());
+    output::tell(&format!("look whether this is one of them under another number: {list}"))
 }
 
 fn changes(done: &Done) -> Value {
@@ -149,7 +161,7 @@ fn changes(done: &Done) -> Value {
 }
 
 /// What changed, on one line: from what to what.
-fn details(facts: &Value) -> String {
+fn details(facts: &Value, of_person: bool) -> String {
     let none = t("none", "无");
     // As the custody log shows them: `name=value`.
     let shown = |name: &str, value: &Value| {
@@ -157,6 +169,10 @@ fn details(facts: &Value) -> String {
         let said = words::detail(name, &text);
         let (label, text) = said.split_once('=').unwrap_or((name, &said));
         let empty = value.is_null() || text.is_empty();
+        let label = match name.trim_start_matches("old_") {
+            "name" => t("name", if of_person { "姓名" } else { "名称" }),
+            _ => label,
+        };
         (label.to_owned(), if empty { none.to_owned() } else { text.to_owned() })
     };
     let mut parts = Vec::new();
@@ -188,12 +204,12 @@ pub fn run_import(args: &StationArgs, register: Register, options: &Import) -> R
         "gbk" => Encoding::Gbk,
         _ => Encoding::Auto,
     };
-    let rehearsal = options.dry_run;
-    let report = rehearse(args, register, (&bytes, encoding))?;
+    let (rehearsal, rename) = (options.dry_run, options.allow_rename);
+    let report = rehearse(args, register, (&bytes, encoding), rename)?;
     let report = if rehearsal || !report.problems.is_empty() {
         report
     } else {
-        write(args, register, (bytes, encoding))?
+        write(args, register, (bytes, encoding), rename)?
     };
     let file = show(options.file.as_os_str());
     if options.json {
@@ -202,13 +218,22 @@ pub fn run_import(args: &StationArgs, register: Register, options: &Import) -> R
         for problem in &report.problems {
             output::line(&format!("  ! {}", words::say(&problem.message())))?;
         }
+        for (line, key) in report.new.iter().take(NAMED) {
+            let what = format!("line {line}: {}", show(key.as_ref()));
+            output::line(&format!("  + {} {}", words::say(&what), t("(new)", "（新增）")))?;
+        }
         for (line, key, facts) in report.changed.iter().take(NAMED) {
             let what = format!("line {line}: {}", show(key.as_ref()));
-            output::line(&format!("  ~ {} {}", words::say(&what), details(facts)))?;
+            output::line(&format!(
+                "  ~ {} {}",
+                words::say(&what),
+                details(facts, register == Register::Officers)
+            ))?;
         }
-        let more = report.changed.len().saturating_sub(NAMED);
+        let more = report.changed.len().saturating_sub(NAMED) + report.new.len().saturating_sub(NAMED);
         if more > 0 {
-            let what = t("more to change (--json lists all)", "行待变更未列出（--json 列出全部）");
+            let what =
+                t("more new or to change (--json lists all)", "行待新增或变更未列出（--json 列出全部）");
             output::line(&format!("  … {more} {what}"))?;
         }
     }
@@ -228,19 +253,24 @@ pub fn run_import(args: &StationArgs, register: Register, options: &Import) -> R
 }
 
 /// Everything that is wrong, and what would change: on a copy, while others write.
-fn rehearse(args: &StationArgs, register: Register, file: (&[u8], Encoding)) -> Result<Report> {
+fn rehearse(args: &StationArgs, register: Register, file: (&[u8], Encoding), rename: bool) -> Result<Report> {
     let (db, who) = reading(args)?;
     drop(db);
     let copy = private::of_registers(&args.config()?.data.join(CATALOG))?;
-    import(&copy, &who, Utc::now(), register, file, true)
+    import(&copy, &who, Utc::now(), register, file, true, rename)
 }
 
 /// Makes the lines; a problem that came up since the rehearsal takes all of them back.
-fn write(args: &StationArgs, register: Register, (bytes, encoding): (Vec<u8>, Encoding)) -> Result<Report> {
+fn write(
+    args: &StationArgs,
+    register: Register,
+    (bytes, encoding): (Vec<u8>, Encoding),
+    rename: bool,
+) -> Result<Report> {
     // The report comes back beside the error that takes everything back.
     let (tell, told) = std::sync::mpsc::channel();
     let done = change(args, move |tx, who, at| {
-        let report = import(tx, who, at, register, (&bytes, encoding), false)?;
+        let report = import(tx, who, at, register, (&bytes, encoding), false, rename)?;
         let stop = !report.problems.is_empty();
         drop(tell.send(report));
         if stop { Err(Error::new(Kind::Invalid, "")) } else { Ok(()) }
@@ -282,6 +312,7 @@ fn value(report: &Report, file: &str, dry_run: bool) -> Value {
         .iter()
         .map(|p| json!({ "line": p.line, "column": p.column, "problem": p.what }))
         .collect();
+    let new: Vec<_> = report.new.iter().map(|(line, key)| json!({ "line": line, "key": key })).collect();
     let changed: Vec<_> = report
         .changed
         .iter()
@@ -290,7 +321,7 @@ fn value(report: &Report, file: &str, dry_run: bool) -> Value {
     json!({
         "file": file, "encoding": report.encoding, "dry_run": dry_run, "lines": report.rows,
         "written": !dry_run && problems.is_empty(), "added": report.added, "changed": changed.len(),
-        "unchanged": report.unchanged, "changes": changed, "problems": problems,
+        "unchanged": report.unchanged, "changes": changed, "new": new, "problems": problems,
     })
 }
 

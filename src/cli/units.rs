@@ -29,7 +29,7 @@ enum Command {
     /// Register a unit
     Add(Fields),
     /// Change a unit
-    Set(Fields),
+    Set(Change),
     /// Register and change units as a CSV file says; all of it or nothing
     ///
     /// Columns in any order, in English or Chinese: code, name, parent, archive_hours, case_days, closed. Exit
@@ -55,35 +55,44 @@ struct Fields {
     /// Days until a case file must be complete; - for the limit of the unit above or of the settings
     #[arg(long, value_name = "DAYS", value_parser = OrNone::number)]
     case_days: Option<OrNone<u32>>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Change {
+    #[command(flatten)]
+    fields: Fields,
     /// It is out of use
     #[arg(long, conflicts_with = "reopen")]
     close: bool,
     /// It is in use again
     #[arg(long)]
     reopen: bool,
-    /// Print as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     match &options.command {
         Command::List { json } => list(args, *json),
-        Command::Add(fields) => put(args, fields, Must::Add),
-        Command::Set(fields) => put(args, fields, Must::Set),
+        Command::Add(fields) => put(args, fields, None, Must::Add),
+        Command::Set(change) => {
+            let closed = (change.close || change.reopen).then_some(change.close);
+            put(args, &change.fields, closed, Must::Set)
+        }
         Command::Import(options) => shared::run_import(args, Register::Units, options),
         Command::Export(options) => shared::run_export(args, Register::Units, options),
     }
 }
 
-fn put(args: &StationArgs, fields: &Fields, must: Must) -> Result<Exit> {
+fn put(args: &StationArgs, fields: &Fields, closed: Option<bool>, must: Must) -> Result<Exit> {
     let change = UnitChange {
         code: fields.code.clone(),
         name: fields.name.clone(),
         parent: shared::or_none(&fields.parent),
         archive_hours: fields.archive_hours.map(|n| n.0),
         case_days: fields.case_days.map(|n| n.0),
-        closed: (fields.close || fields.reopen).then_some(fields.close),
+        closed,
     };
     let done = shared::change(args, move |tx, who, at| put_unit(tx, who, at, &change, must))?;
     shared::tell(&done, "unit", fields.code.trim(), fields.json)

@@ -277,7 +277,7 @@ fn email(s: &mut Section, base: &Path) -> Option<Via> {
     let from = s.string("from");
     let to = s.strings("to").unwrap_or_default();
     for address in from.iter().chain(&to).filter(|a| a.parse::<Mailbox>().is_err()) {
-        let line = format!("{}: `{address}` is no mail address", s.key("from"));
+        let line = format!("{}: `{address}` is not a mail address", s.key("from"));
         s.problem(line);
     }
     let officers = s.boolean("officers").unwrap_or(false);
@@ -438,7 +438,7 @@ mod tests {
             "channel[1].name is missing",
             "channel[1].type wants",
             "channel[2].security",
-            "`nobody` is no mail address",
+            "`nobody` is not a mail address",
             "reaches nobody",
             "belong together",
             "names `backup`",
