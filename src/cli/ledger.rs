@@ -97,7 +97,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct List {
-    /// Only of this recorder
+    /// Only entries of this recorder
     #[arg(long, value_name = "ID")]
     recorder: Option<String>,
     /// Only of this officer
