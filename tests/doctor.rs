@@ -155,3 +155,47 @@ fn several_troubles_are_named_at_once() {
     assert_eq!((code, wrong.len()), (3, 3), "{wrong:?}");
     assert!(wrong.iter().all(|f| f["next"].is_string()), "{wrong:?}");
 }
+
+#[test]
+fn alerts_that_reach_nobody() {
+    let station = Station::new();
+    let db = rusqlite::Connection::open(station.data().join("catalog.sqlite")).unwrap();
+    db.execute("INSERT INTO unit (id, code, name) VALUES (1, 'QY', '执法大队')", []).unwrap();
+    let sql =
+        "INSERT INTO officer (badge, name, unit, role, email) VALUES ('1', '张三', 1, 'officer', 'z@x.cn')";
+    db.execute(sql, []).unwrap();
+    let (_, notices) = lines(&station, "notice");
+    let said = |about: &str| notices.iter().any(|f| f["about"] == about);
+    assert!(said("units") && said("witness"), "{notices:?}");
+    finds(&station, "alerts", "no channel but the log is set up", "[[channel]]");
+    let mail = |officers| {
+        format!(
+            "[[channel]]\nname = \"mail\"\ntype = \"email\"\nserver = \"127.0.0.1\"\nsecurity = \"none\"\n\
+             from = \"d@x.cn\"\nto = [\"a@x.cn\"]\nofficers = {officers}\n"
+        )
+    };
+    set_config(&station, &mail(false));
+    finds(&station, "alerts", "1 officers have an e-mail address, but no channel reaches", "officers = true");
+    set_config(&station, &mail(true));
+    assert_eq!(lines(&station, "wrong"), (0, vec![]));
+    let sql = "INSERT INTO outbox (key, alert, event, channel, recipient, message, state, attempts,
+        created_at, next_at, done_at, error) VALUES ('k', 1, 'opened', 'mail', 'a', 'm', 'dead', 9, 1, 1, 2, 'refused')";
+    db.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    db.execute(sql, []).unwrap();
+    finds(&station, "channel mail", "1 messages were given up: refused", "outbox --again");
+}
+
+#[test]
+fn metrics_that_do_not_answer() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let station = Station::new();
+    let listen = taken.local_addr().unwrap();
+    set_config(&station, &format!("[metrics]\nlisten = \"{listen}\"\n"));
+    // Whoever has the port hangs up.
+    std::thread::spawn(move || taken.incoming().for_each(drop));
+    let daemon = Daemon::start(&station);
+    let (code, wrong) = lines(&station, "wrong");
+    assert_eq!((code, wrong.len()), (3, 1), "{wrong:?}");
+    assert!(wrong[0]["text"].as_str().unwrap().contains("no metrics of docket"), "{wrong:?}");
+    daemon.stop();
+}

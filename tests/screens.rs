@@ -177,3 +177,24 @@ fn a_time_that_is_not_credible_is_marked_and_proves_nothing() {
     let all = office.ok("HN001", &["recordings", &r]);
     assert!(all.contains("(first seen)"), "{all}");
 }
+
+#[test]
+fn the_history_of_whatever_there_is_and_word_of_what_there_is_not() {
+    let office = Office::new();
+    office.open(NUMBER, "占地");
+    let entries = |args: &[&str]| {
+        let all = office.json("HN006", &[&["custody", "show"], args].concat());
+        all.as_array().unwrap().len()
+    };
+    let all = entries(&[&format!("case:{NUMBER}")]);
+    assert!(all > 0);
+    assert_eq!(entries(&["12号"]), all, "a case as people name it");
+    let recording = office.recording(0);
+    assert!(entries(&[&recording]) > 2);
+    assert_eq!(entries(&[&recording, "--last", "2"]), 2);
+    for nothing in ["X", "case:77号", "recorder:NOPE", "docking:99"] {
+        office.refuses("HN006", &["custody", "show", nothing], &["nothing of", "docking:N, recorder:ID"]);
+    }
+    let shown = office.ok("HN001", &["cases", "show", NUMBER]);
+    assert!(shown.contains(&format!("docket custody show \"case:{NUMBER}\"")), "{shown}");
+}

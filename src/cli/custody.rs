@@ -13,13 +13,16 @@ use super::{Exit, StationArgs, look_into, output};
 use crate::access::{self, About, Deed};
 use crate::base::text::{hex, show};
 use crate::base::{Error, Kind, Result};
-use crate::catalog::{Catalog, Connection, dockings, recordings};
+use crate::catalog::{Catalog, Connection, cases, dockings, recordings};
 use crate::custody::log::{self, Stored};
 use crate::custody::note::{LONGEST, PublicKey};
 use crate::custody::verify::{Against, Held, Report, verify};
 use crate::custody::{key, prove};
 use crate::ingest::checkpoints;
 use crate::ingest::station::CATALOG;
+
+/// Entries that are shown where nothing else is asked for.
+const NEWEST: u64 = 50;
 
 /// Show, check and prove the custody log
 #[derive(clap::Args)]
@@ -32,11 +35,14 @@ pub struct Args {
 enum Command {
     /// Show the history of one object, or the newest entries
     Show {
-        /// A recording's id (or its end), or an object such as docking:3, volume:main, station
+        /// A recording's id (or its end), or an object such as case:NUMBER, volume:main, station
+        ///
+        /// Objects: recording:ID, case:NUMBER, docking:N, recorder:ID, issue:N (of the ledger), officer:BADGE,
+        /// unit:CODE, alert:N, volume:NAME, station.
         object: Option<String>,
-        /// How many of the newest entries
-        #[arg(long, default_value_t = 50)]
-        last: u64,
+        /// At most so many of the newest entries; otherwise 50, of an object all
+        #[arg(long, value_name = "N")]
+        last: Option<u64>,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -104,15 +110,12 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     access::check(&who, Deed::ReadCustody, &About::default())?;
     match &options.command {
         Command::Show { object, last, json } => {
-            let entries = match object {
-                None => log::tail(&db, *last)?,
-                Some(object) if object == "station" || object.contains(':') => log::history(&db, object)?,
-                Some(id) => {
-                    // A copy that is not finished has a history too.
-                    let id = recordings::find(&db, id).map_or_else(|_| id.clone(), |r| r.id);
-                    log::history(&db, &format!("recording:{id}"))?
-                }
+            let mut entries = match object {
+                None => log::tail(&db, last.unwrap_or(NEWEST))?,
+                Some(object) => history(&db, object)?,
             };
+            let last = last.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+            entries.drain(..entries.len().saturating_sub(last));
             if *json {
                 output::json(&entries.iter().map(value).collect::<Vec<_>>())?;
             } else {
@@ -204,6 +207,27 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         }
     }
     Ok(Exit::Good)
+}
+
+/// The entries of an object: as it is named in the log, or a recording or case as people name it.
+fn history(db: &Connection, object: &str) -> Result<Vec<Stored>> {
+    let is_object = object == "station" || object.contains(':');
+    // A copy that is not finished has a history too.
+    let id = || recordings::find(db, object).map_or_else(|_| object.to_owned(), |r| r.id);
+    let mut found =
+        log::history(db, &if is_object { object.to_owned() } else { format!("recording:{}", id()) })?;
+    if found.is_empty() {
+        let number = object.strip_prefix("case:").unwrap_or(object);
+        if let Some(case) = Some(number).filter(|n| !n.contains(':')).and_then(|n| cases::find(db, n).ok()) {
+            found = log::history(db, &format!("case:{}", case.number))?;
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::new(Kind::NotFound, format!("the custody log has nothing of `{object}`")).next(
+            "objects are written recording:ID, case:NUMBER, docking:N, recorder:ID, issue:N, officer:BADGE, unit:CODE, alert:N, volume:NAME, station",
+        ));
+    }
+    Ok(found)
 }
 
 /// A key as it was typed, or in a file.

@@ -36,10 +36,12 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Show a whole station at work on three made-up cards
 ///
 /// Makes a station in ./demo-station (or --data), encodes three cards of real footage, docks them one
-/// after another in a folder dock, and prints what was archived. Then links footage to a case, and shows the
-/// alerts about a card that came too late and a recorder that did not come, as they arrive at a web server
-/// and a mail server of the demo's own. A second run finds everything known.
-/// Exit status: 0 when every recording was archived and verified, 1 otherwise.
+/// after another in a folder dock, and prints what was archived.
+///
+/// Then links footage to a case, and shows the alerts about a card that came too late and a recorder that did
+/// not come, as they arrive at a web server and a mail server of the demo's own.
+///
+/// A second run finds everything known. Exit status: 0 when every recording was archived and verified, 1 otherwise.
 #[derive(clap::Args)]
 pub struct Args {
     /// Print the result as JSON

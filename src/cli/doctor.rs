@@ -1,5 +1,7 @@
 //! `docket doctor`: what is wrong with a station's set-up, and how to mend it.
 
+mod reach;
+
 use std::path::Path;
 
 use chrono::{Datelike, Utc};
@@ -23,7 +25,7 @@ use crate::ingest::station::{Settings, lock};
 use crate::media::confine;
 use crate::media::worker::Worker;
 
-/// Check the station's set-up: settings, catalogue, volumes, docks, clock, FFmpeg
+/// Check the station's set-up: settings, catalogue, volumes, docks, clock, FFmpeg, and whom alerts reach
 ///
 /// Each line is good, to be noticed, or wrong, and what is wrong comes with what to do. Nothing is
 /// changed. Exit status 3: something is wrong.
@@ -93,6 +95,9 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         check_volumes(&mut all, &config);
         check_docks(&mut all, &config);
         check_ffmpeg(&mut all, &config);
+        if let Ok(db) = look_into(&config) {
+            reach::check(&mut all, &config, &db);
+        }
     }
     let wrong = all.0.iter().filter(|f| f.level == "wrong").count();
     if options.json {

@@ -43,6 +43,11 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
     for line in &made {
         output::tell(&format!("made {line}"))?;
     }
+    if made.iter().any(|line| line.starts_with("custody key")) {
+        output::tell(
+            "keep this public key elsewhere, with whoever may have to check the log: `docket custody key` prints it again",
+        )?;
+    }
     let data = config.data.display();
     output::tell(&format!("next: docket run --data {data}"))?;
     Ok(Exit::Good)

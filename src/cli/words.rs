@@ -186,6 +186,10 @@ pub fn subject(word: &str) -> Cow<'_, str> {
         "daemon" => t("daemon", "采集服务"),
         "custody key" => t("custody key", "保管密钥"),
         "checkpoint" => t("checkpoint", "检查点"),
+        "alerts" => t("alerts", "告警"),
+        "units" => t("units", "单位"),
+        "witness" => t("witness", "见证"),
+        "metrics" => t("metrics", "监测指标"),
         other => return say(other),
     })
 }

@@ -351,6 +351,8 @@ impl<'a> Docking<'a> {
         let waits = || self.station.core.catalog.read(|db| jobs::unfinished(db, self.id));
         let all_done = self.safe && waits().is_ok_and(|list| list.is_empty());
         let error = error.filter(|e| !(e.kind() == Kind::Vanished && all_done));
+        let looked_at = error.filter(|e| e.kind() == Kind::Vanished).and_then(|_| self.taken_while_looking());
+        let error = looked_at.as_ref().or(error);
         let (state, reason) = match error {
             None if self.problems.is_empty() => ("safe", None),
             None => ("attention", Some(self.what_is_wrong())),
@@ -390,6 +392,25 @@ impl<'a> Docking<'a> {
             (self.station.core.by(), self.id, self.counts(), reason.map(str::to_owned));
         let change = move |tx: &_| dockings::set_state(tx, &by, id, state, reason.as_deref(), counts, ended);
         self.station.core.catalog.write(change)
+    }
+
+    /// What is to be said of a card that was taken when all that was seen on it is archived, and only a last look
+    /// was wanting; `None` where more was.
+    fn taken_while_looking(&self) -> Option<Error> {
+        let counts = self.progress.counts();
+        let (files, id) = (counts.archived + counts.duplicates, self.id);
+        let open = self.station.core.catalog.read(|db| {
+            Ok(jobs::unfinished(db, id)?.len()
+                + jobs::given_up(db, id)?.len()
+                + usize::try_from(jobs::waiting_totals(db, id)?.0).unwrap_or(usize::MAX))
+        });
+        let all = files > 0 && counts.failed == 0 && self.problems.is_empty() && open.is_ok_and(|n| n == 0);
+        all.then(|| {
+            let recorder = &self.planner.recorder;
+            let what =
+                format!("all {files} files seen on the card of {recorder} are archived, but it was taken before it was looked at to the end");
+            Error::new(Kind::Vanished, what).next("dock it again: copying goes on where it stopped")
+        })
     }
 
     fn vanished(&self) -> Error {

@@ -410,7 +410,7 @@ pub fn init(config: &Config, clock: &dyn Clock, actor: &str) -> Result<Vec<Strin
         catalog.write(move |tx| dockings::station_id(tx, &by))?
     };
     if let Some(key) = checkpoints::ensure_key(&catalog, data, &station, &by)? {
-        made.push(format!("custody key {key}"));
+        made.push(format!("custody key; its public half is {key}"));
     }
     let key = catalog.read(|db| key::signer(data, db));
     for config in &config.volumes {

@@ -45,7 +45,7 @@ pub struct OpenArgs {
     /// Days for the case file after the act's end, where a law sets others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3660))]
     case_days: Option<u32>,
-    /// When it was opened; now otherwise
+    /// When it was opened, such as 2026-11-24 08:30; now otherwise
     #[arg(long, value_name = "TIME", value_parser = args::time)]
     opened: Option<DateTime<Utc>>,
     /// Print as JSON
@@ -104,10 +104,10 @@ pub struct StepArgs {
     number: String,
     /// The step, by its key or name
     step: String,
-    /// When it began
+    /// When it began, such as 2026-11-24 08:30 (station time)
     #[arg(long, value_name = "TIME", value_parser = args::time)]
     from: Option<DateTime<Utc>>,
-    /// When it ended
+    /// When it ended, such as 2026-11-24 08:30 (station time)
     #[arg(long, value_name = "TIME", value_parser = args::time)]
     to: Option<DateTime<Utc>>,
     /// Forget when it took place
@@ -138,7 +138,7 @@ pub struct StepArgs {
 pub struct EndArgs {
     /// The case number, or a part of it that no other case has
     number: String,
-    /// When it ended; now otherwise
+    /// When it ended, such as 2026-11-24 17:00; now otherwise
     #[arg(long, value_name = "TIME", value_parser = args::time)]
     at: Option<DateTime<Utc>>,
     /// It has not ended after all

@@ -181,6 +181,11 @@ fn print(db: &Connection, config: &Config, case: &Case, details: &[Detail]) -> R
     steps_table(db, details)?;
     links_table(db, details)?;
     exemptions_table(db, details)?;
+    output::line("")?;
+    output::tell(&format!(
+        "history, with links that were taken off: docket custody show \"case:{}\"",
+        case.number
+    ))?;
     let holes = holes::holes(db, case)?;
     if case.closed_at.is_none() {
         output::line("")?;
