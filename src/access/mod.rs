@@ -106,7 +106,7 @@ pub fn is_allowed(who: &Person, deed: Deed, about: &About) -> bool {
 /// Refuses what the table does not allow. Where a catalogue is at hand, its own check names people and units.
 ///
 /// # Errors
-/// [`Kind::Forbidden`], with the reason and who may.
+/// [`crate::base::Kind::Forbidden`], with the reason and who may.
 pub fn check(who: &Person, deed: Deed, about: &About) -> Result<()> {
     if is_allowed(who, deed, about) { Ok(()) } else { Err(refusal(who, deed, about, &Names::default())) }
 }
