@@ -64,7 +64,7 @@ fn a_case_goes_from_its_opening_to_its_closing() {
     office.ok("HN001", &["cases", "reopen", "12号", "--why", "补充证据"]);
     let shown = office.json("HN001", &["cases", "show", "12号"]);
     assert_eq!((&shown["state"], &shown["closed_at"]), (&"ended".into(), &Value::Null));
-    assert_eq!(shown["due_at"], "2026-12-21T15:59:59.000Z");
+    assert_eq!(shown["due_at"], "2026-12-21T15:59:59.999Z");
     let states: Vec<&str> =
         shown["steps"].as_array().unwrap()[..3].iter().map(|s| s["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["footage", "exempted", "does_not_apply"]);
