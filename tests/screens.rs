@@ -45,6 +45,11 @@ fn deadlines_are_for_all_whom_they_concern_and_told_as_asked() {
         deadline(&office, &format!("recording:x{n}"), -n, Some(5), 2, "late");
     }
     deadline(&office, "recording:own", -100, Some(1), 1, "late");
+    // Taken over already: what is shown is what stands here.
+    office
+        .write()
+        .execute("INSERT OR REPLACE INTO reader (name, seq) SELECT 'deadlines', 1 << 40", [])
+        .unwrap();
 
     let list = |badge: &str, more: &[&str]| {
         let out = office.run(badge, &[&["deadlines", "--json"], more].concat());
@@ -144,7 +149,7 @@ fn footage_that_cannot_be_played_is_marked_wherever_it_counts() {
             "2026-11-20 11:00",
         ],
     );
-    office.write().execute("UPDATE case_step SET applies = 0 WHERE key <> 'site-inspection'", []).unwrap();
+    office.write().execute("UPDATE case_step SET applies = 0, waived_by = 'HN001', waived_ok = 'HN003' WHERE key <> 'site-inspection'", []).unwrap();
     office.ok("HN001", &["cases", "end", NUMBER, "--at", "2026-11-20 17:00"]);
     let closed = office.ok("HN001", &["cases", "close", NUMBER]);
     assert!(closed.contains("attention: 2 recordings at the step"), "{closed}");
