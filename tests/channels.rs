@@ -102,6 +102,18 @@ fn https_goes_by_the_certificates_of_the_intranet_and_no_others() {
     expect_exit(&without, 1, &["cannot reach localhost", "certificate"]);
 }
 
+/// A machine without any certificates still reaches a receiver that asks for none.
+#[test]
+fn plain_http_needs_no_certificates() {
+    let http = Http::new(vec![Answer::status(200)]);
+    let station = Station::with_config(&settings(&hook("hook", &http.url("/"), "")));
+    let mut command = station.command(&["alerts", "test-channel", "hook"]);
+    let none = station.dir.path().join("none");
+    let out = command.env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", &none).output().unwrap();
+    expect_exit(&out, 0, &[]);
+    assert_eq!(http.got().len(), 1);
+}
+
 #[test]
 fn a_credential_of_the_service_goes_before_the_file() {
     let http = Http::new(vec![Answer::status(200)]);
