@@ -6,7 +6,7 @@ PACKAGES := build-essential pkg-config libclang-dev libavcodec-dev libavformat-d
 	libavfilter-dev libswscale-dev libswresample-dev
 # For small file systems of their own. Tests that need root or a mount say so and are left out without; where
 # the environment has CI set, they fail.
-TEST_PACKAGES := python3-venv e2fsprogs xfsprogs mount
+TEST_PACKAGES := python3-venv e2fsprogs xfsprogs mount openssl
 
 .PHONY: demo build test deny system test-system clean
 
@@ -64,7 +64,7 @@ system:
 		  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) >/dev/null; }
 
 test-system:
-	@ls /usr/sbin/mkfs.ext4 /usr/sbin/mkfs.xfs /usr/bin/mount /usr/bin/findmnt >/dev/null 2>&1 && \
+	@ls /usr/sbin/mkfs.ext4 /usr/sbin/mkfs.xfs /usr/bin/mount /usr/bin/findmnt /usr/bin/openssl >/dev/null 2>&1 && \
 		python3 -c "import ensurepip" 2>/dev/null || \
 		{ echo "installing system packages: $(TEST_PACKAGES)"; \
 		  $(SUDO) apt-get update -qq && \
