@@ -234,19 +234,18 @@ fn needs_restart(now: &Config, new: &mut Config) -> Vec<String> {
     names
 }
 
+/// Waits until a thread that tidies up is told of something, or until it is time anyway; false at the end.
+fn is_told(told: &Receiver<()>, cancel: &Cancel) -> bool {
+    let goes_on = told.recv_timeout(TIDY) != Err(RecvTimeoutError::Disconnected);
+    while told.try_recv().is_ok() {}
+    goes_on && !cancel.is_cancelled()
+}
+
 /// What follows archiving and hurries nobody: owed copies, container facts, takes. The custody log is told
 /// at once, and again of what was added.
 fn look_after(station: &Station, told: &Receiver<()>, archived: &Sender<()>, cancel: &Cancel) {
     let mut aftercare = Aftercare::new();
-    loop {
-        match told.recv_timeout(TIDY) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        while told.try_recv().is_ok() {}
-        if cancel.is_cancelled() {
-            return;
-        }
+    while is_told(told, cancel) {
         let _ = archived.send(());
         let done = pay_owed(station, cancel).and_then(|_| aftercare.look_after(station, cancel));
         match done {

@@ -320,7 +320,7 @@ pub fn whom(db: &Connection, alert: &Alert) -> Result<Vec<i64>> {
     }
     if told.head {
         let heads = match alert.unit {
-            Some(unit) => alerts::in_unit(db, unit, Role::Head.word())?,
+            Some(unit) => rights::nearest(db, unit, Role::Head)?,
             None => Vec::new(),
         };
         told.supervisors |= heads.is_empty() && alert.level >= 1;

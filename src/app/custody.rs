@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::TIDY;
 use super::audit::Audit;
-use super::witness;
+use super::{is_told, witness};
 use crate::base::{Cancel, Kind};
 use crate::ingest::checkpoints::{Keeper, begin};
 use crate::ingest::station::Station;
@@ -19,15 +18,7 @@ const LAST: Duration = Duration::from_secs(8);
 /// is left to tell it.
 pub fn run(station: &Station, told: &Receiver<()>, cancel: &Cancel) {
     let (mut keeper, mut audit) = (Keeper::default(), Audit::default());
-    loop {
-        match told.recv_timeout(TIDY) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        while told.try_recv().is_ok() {}
-        if cancel.is_cancelled() {
-            return;
-        }
+    while is_told(told, cancel) {
         keeper.keep(station);
         let posted = witness::post(station, cancel).err().filter(|e| e.kind() != Kind::Cancelled);
         if let Some(e) = &posted {

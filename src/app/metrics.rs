@@ -162,8 +162,8 @@ impl Metrics {
         let core = &self.station.core;
         let config = &self.station.settings().config;
         let now = to_ms(core.clock.now());
-        let soon = i64::from(config.deadlines.due_soon_hours) * 3_600_000;
-        let soon_case = i64::from(config.deadlines.case_due_soon_days) * 86_400_000;
+        let [soon, soon_case] =
+            ["recording", "case"].map(|kind| config.deadlines.soon(kind).num_milliseconds());
         let size = |end: &str| {
             let file = config.data.join(format!("{CATALOG}{end}"));
             std::fs::metadata(file).map_or(0, |m| m.len())

@@ -26,7 +26,7 @@ pub struct Chosen {
 }
 
 /// 2010-01-01: no recorder in use was made before; reset clocks begin in 1970, 1980 or 2000.
-const EARLIEST: DateTime<Utc> = DateTime::from_timestamp(1_262_304_000, 0).unwrap();
+pub const EARLIEST: DateTime<Utc> = DateTime::from_timestamp(1_262_304_000, 0).unwrap();
 /// How far a recorder's clock may be ahead of ours.
 const AHEAD: TimeDelta = TimeDelta::days(1);
 

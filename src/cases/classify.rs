@@ -10,9 +10,6 @@ use crate::catalog::dockings::By;
 use crate::catalog::{Connection, links, recordings, rights};
 use crate::custody::log;
 
-/// The word a recording bears until somebody has looked at it: what bears it is never destroyed.
-pub const UNCLASSIFIED: &str = "unclassified";
-
 /// The classes there are: 公开, 内部, 个人隐私, 商业秘密, 国家秘密.
 pub const CLASSES: [&str; 5] = ["public", "internal", "privacy", "commercial", "secret"];
 

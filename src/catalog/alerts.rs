@@ -243,22 +243,6 @@ pub fn concerned(db: &Connection, subject: &str) -> Result<Vec<i64>> {
     Ok(query.query_map([number_key(number)], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Those with a role in a unit; where it has none, in the unit above it, and so on.
-pub fn in_unit(db: &Connection, unit: i64, role: &str) -> Result<Vec<i64>> {
-    let mut query = db.prepare_cached(
-        "WITH RECURSIVE above (id, up) AS (SELECT ?1, 0 UNION ALL
-           SELECT u.parent, above.up + 1 FROM above JOIN unit u ON u.id = above.id
-           WHERE u.parent IS NOT NULL AND above.up < 16)
-         SELECT o.id, above.up FROM above JOIN officer o ON o.unit = above.id
-         WHERE o.role = ?2 AND o.left = 0 ORDER BY above.up, o.id",
-    )?;
-    let found = query
-        .query_map(params![unit, role], |r| Ok((r.get(0)?, r.get::<_, i64>(1)?)))?
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    let nearest = found.first().map_or(0, |(_, up)| *up);
-    Ok(found.into_iter().filter(|(_, up)| *up == nearest).map(|(id, _)| id).collect())
-}
-
 /// Those with a role in the whole station.
 pub fn with_role(db: &Connection, role: &str) -> Result<Vec<i64>> {
     let mut query = db.prepare_cached("SELECT id FROM officer WHERE role = ?1 AND left = 0 ORDER BY id")?;

@@ -1,6 +1,6 @@
 //! What the table of rights asks of the registers: which units stand above one, and who is refused.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, params};
 
 use super::{officers, units};
 use crate::access::{self, About, Deed, Names, Person, Reach, Role};
@@ -43,23 +43,39 @@ pub fn check(db: &Connection, who: &Person, deed: Deed, about: &About) -> Result
         vacant: Vec::new(),
     };
     for role in Role::ALL.into_iter().filter(|r| access::reach(*r, deed) == Reach::Unit) {
-        if about.unit.is_some() && !is_there(db, role, about)? {
+        if let Some(unit) = about.unit
+            && nearest(db, unit, role)?.is_empty()
+        {
             names.vacant.push(role);
         }
     }
     Err(access::refusal(who, deed, about, &names))
 }
 
-/// Whether somebody has a role in the unit that it belongs to, or above.
-fn is_there(db: &Connection, role: Role, about: &About) -> Result<bool> {
-    for unit in about.unit.iter().chain(&about.above) {
-        let mut query =
-            db.prepare_cached("SELECT 1 FROM officer WHERE unit = ?1 AND role = ?2 AND left = 0 LIMIT 1")?;
-        let found: Option<i64> =
-            query.query_row(rusqlite::params![unit, role.word()], |r| r.get(0)).optional()?;
-        if found.is_some() {
-            return Ok(true);
+/// Those of a unit with a role who have not left.
+fn with_role(db: &Connection, unit: i64, role: Role) -> Result<Vec<i64>> {
+    let sql = "SELECT id FROM officer WHERE unit = ?1 AND role = ?2 AND left = 0 ORDER BY id";
+    let mut query = db.prepare_cached(sql)?;
+    Ok(query.query_map(params![unit, role.word()], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Those with a role in a unit, or in the nearest unit above that has one.
+pub fn nearest(db: &Connection, unit: i64, role: Role) -> Result<Vec<i64>> {
+    let mut found = with_role(db, unit, role)?;
+    if found.is_empty() {
+        let mut above = above(db, unit)?.into_iter();
+        while let (true, Some(unit)) = (found.is_empty(), above.next()) {
+            found = with_role(db, unit, role)?;
         }
     }
-    Ok(false)
+    Ok(found)
+}
+
+/// A unit and all below it.
+pub fn below(db: &Connection, unit: i64) -> Result<Vec<i64>> {
+    let mut query = db.prepare_cached(
+        "WITH RECURSIVE below (id) AS (SELECT ?1 UNION
+           SELECT u.id FROM unit u JOIN below b ON u.parent = b.id) SELECT id FROM below",
+    )?;
+    Ok(query.query_map([unit], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?)
 }

@@ -127,7 +127,8 @@ impl<'a> Wanted<'a> {
             let span = TimeDelta::try_days(i64::from(days)).unwrap_or(TimeDelta::MAX);
             SystemClock.now().checked_add_signed(span).map_or(i64::MAX, to_ms)
         });
-        let units = options.unit.as_ref().map(|code| below(db, code)).transpose()?;
+        let units =
+            options.unit.as_ref().map(|code| rights::below(db, units::find(db, code)?.id)).transpose()?;
         let (kind, officer) = (options.kind.as_deref(), officer.map(|o| o.id));
         Ok(Self { db, who, kind, officer, units, by })
     }
@@ -149,25 +150,8 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// A unit and those below it.
-fn below(db: &Connection, code: &str) -> Result<Vec<i64>> {
-    let mut out = vec![units::find(db, code)?.id];
-    let all = units::all(db)?;
-    let mut next = 0;
-    while let Some(above) = out.get(next).copied() {
-        let under = all.iter().filter(|u| u.parent == Some(above) && !out.contains(&u.id)).map(|u| u.id);
-        let under: Vec<i64> = under.collect();
-        out.extend(under);
-        next += 1;
-    }
-    Ok(out)
-}
-
 fn stage_of(d: &Deadline, config: &Config) -> Stage {
-    let soon = match d.kind.as_str() {
-        "case" => TimeDelta::days(i64::from(config.deadlines.case_due_soon_days)),
-        _ => TimeDelta::hours(i64::from(config.deadlines.due_soon_hours)),
-    };
+    let soon = config.deadlines.soon(&d.kind);
     stage(from_ms(d.earliest), from_ms(d.latest), soon, SystemClock.now())
 }
 

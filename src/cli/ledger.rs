@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::registers::{self as shared, Export, Import, OrNone};
 use super::words::t;
-use super::{Exit, StationArgs, output};
+use super::{Exit, StationArgs, change, output};
 use crate::base::Result;
 use crate::base::clock::{from_ms, rfc3339, to_ms};
 use crate::base::text::{bytes, show};
@@ -171,7 +171,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
                 ..Take::default()
             };
             let when = moment.at;
-            let made = shared::change(args, move |tx, who, at| {
+            let made = change(args, move |tx, who, at| {
                 take.issued_at = when.unwrap_or(to_ms(at));
                 keeping::issue(tx, who, at, &take)
             })?;
@@ -180,7 +180,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         Command::Return { recorder, moment } => {
             let (recorder, condition) = (recorder.clone(), moment.condition());
             let (note, when) = (moment.note.clone().unwrap_or_default(), moment.at);
-            let made = shared::change(args, move |tx, who, at| {
+            let made = change(args, move |tx, who, at| {
                 let returned = (when.unwrap_or(to_ms(at)), condition);
                 keeping::give_back(tx, who, at, recorder.trim(), returned, &note)
             })?;
@@ -194,9 +194,8 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
                 returned_at: returned_at.map(|at| at.0),
             };
             let (id, why) = (*entry, why.clone());
-            let (done, made) = shared::change(args, move |tx, who, at| {
-                keeping::correct(tx, who, at, id, &correction, &why)
-            })?;
+            let (done, made) =
+                change(args, move |tx, who, at| keeping::correct(tx, who, at, id, &correction, &why))?;
             if !json {
                 output::tell(&match done {
                     Done::Unchanged => format!("entry {id} is so already"),
@@ -207,7 +206,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         }
         Command::Void { entry, why, json } => {
             let (id, why) = (*entry, why.clone());
-            shared::change(args, move |tx, who, at| keeping::void(tx, who, at, id, &why))?;
+            change(args, move |tx, who, at| keeping::void(tx, who, at, id, &why))?;
             if *json {
                 output::json(&json!({ "id": id, "void": true }))?;
             } else {

@@ -34,6 +34,7 @@ mod words;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::access::{self, About, Deed, Person};
@@ -261,6 +262,16 @@ fn judge(config: &Config) {
         let what = format!("deadlines may not be up to date: {}", e.what());
         eprintln!("docket{}{}", words::t(": ", "："), words::say(&what));
     }
+}
+
+/// Makes a change beside a running daemon or without one, in the name of whoever acts.
+fn change<T: Send + 'static>(
+    args: &StationArgs,
+    make: impl FnOnce(&Connection, &Person, DateTime<Utc>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let catalog = Catalog::open(&args.config()?.data.join(CATALOG))?;
+    let (who, at) = (catalog.read(|db| args.person(db))?, SystemClock.now());
+    catalog.write(move |tx| make(tx, &who, at))
 }
 
 /// In whose name a command makes changes.

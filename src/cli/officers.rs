@@ -106,7 +106,7 @@ fn put(args: &StationArgs, fields: &Fields, left: Option<bool>, must: Must) -> R
         digest: shared::or_none(&fields.digest),
         left,
     };
-    let (done, alike) = shared::change(args, move |tx, who, at| {
+    let (done, alike) = super::change(args, move |tx, who, at| {
         let done = put_officer(tx, who, at, &change, must)?;
         let alike = if done == Done::Added { alike_officers(tx, &change.badge)? } else { Vec::new() };
         Ok((done, alike))

@@ -99,7 +99,7 @@ fn put(args: &StationArgs, fields: &Fields, must: Must) -> Result<Exit> {
     if let Some(Some(profile)) = &change.profile {
         known_profile(args, profile)?;
     }
-    let (done, alike) = shared::change(args, move |tx, who, at| {
+    let (done, alike) = super::change(args, move |tx, who, at| {
         let done = put_recorder(tx, who, at, &change, must)?;
         let alike = if done == Done::Added { alike_recorders(tx, &change.id)? } else { Vec::new() };
         Ok((done, alike))

@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::words::{self, is_chinese, t};
-use super::{Exit, StationArgs, look_into, output};
+use super::{Exit, StationArgs, change, look_into, output};
 use crate::access::{Person, Role};
 use crate::base::text::show;
 use crate::base::{Error, Kind, Result, when};
@@ -17,7 +17,7 @@ use crate::cases::registers::Done;
 use crate::cases::table::{Encoding, MOST_BYTES, Problem};
 use crate::cases::{export, terms};
 use crate::catalog::recorders::State;
-use crate::catalog::{Catalog, Connection, private};
+use crate::catalog::{Connection, private};
 use crate::ingest::station::CATALOG;
 
 /// Problems and changes named one by one; more are counted.
@@ -116,17 +116,6 @@ pub fn reading(args: &StationArgs) -> Result<(Connection, Person)> {
     let db = look_into(&args.config()?)?;
     let who = args.person(&db)?;
     Ok((db, who))
-}
-
-/// Makes a change in the name of who asks, beside a running daemon or without one.
-pub fn change<T: Send + 'static>(
-    args: &StationArgs,
-    make: impl FnOnce(&Connection, &Person, chrono::DateTime<Utc>) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (db, who) = reading(args)?;
-    drop(db);
-    let catalog = Catalog::open(&args.config()?.data.join(CATALOG))?;
-    catalog.write(move |tx| make(tx, &who, Utc::now()))
 }
 
 /// Says what became of an entry.

@@ -94,7 +94,7 @@ fn put(args: &StationArgs, fields: &Fields, closed: Option<bool>, must: Must) ->
         case_days: fields.case_days.map(|n| n.0),
         closed,
     };
-    let done = shared::change(args, move |tx, who, at| put_unit(tx, who, at, &change, must))?;
+    let done = super::change(args, move |tx, who, at| put_unit(tx, who, at, &change, must))?;
     shared::tell(&done, "unit", fields.code.trim(), fields.json)
 }
 

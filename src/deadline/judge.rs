@@ -26,23 +26,13 @@ const FOLD: u64 = 10;
 const AGAIN: TimeDelta = TimeDelta::hours(1);
 /// How long nobody is told of footage that is just being copied.
 const PATIENCE: TimeDelta = TimeDelta::hours(6);
-/// Every kind of alert that deadlines raise.
-const KINDS: [AlertKind; 6] = [
-    AlertKind::RecordingDueSoon,
-    AlertKind::RecordingOverdue,
-    AlertKind::RecorderDueSoon,
-    AlertKind::RecorderNotDocked,
-    AlertKind::CaseDueSoon,
-    AlertKind::CaseOverdue,
-];
-
 /// Alerts that stand, by kind and subject.
 pub type Standing = HashSet<(String, String)>;
 
 /// All that stand.
 pub fn standing(db: &Connection) -> Result<Standing> {
     let mut out = Standing::new();
-    for kind in KINDS {
+    for kind in AlertKind::ALL.into_iter().filter(|kind| kind.is_deadline()) {
         let subjects = alerts::subjects_of(db, kind.word())?;
         out.extend(subjects.into_iter().map(|subject| (kind.word().to_owned(), subject)));
     }
@@ -76,15 +66,9 @@ pub struct Judge {
 }
 
 impl Judge {
-    fn soon(&self, kind: &str) -> TimeDelta {
-        match kind {
-            "case" => TimeDelta::days(i64::from(self.limits.case_due_soon_days)),
-            _ => TimeDelta::hours(i64::from(self.limits.due_soon_hours)),
-        }
-    }
-
     fn stage(&self, row: &Deadline, now: DateTime<Utc>) -> (Stage, DateTime<Utc>) {
-        let (earliest, latest, soon) = (from_ms(row.earliest), from_ms(row.latest), self.soon(&row.kind));
+        let (earliest, latest, soon) =
+            (from_ms(row.earliest), from_ms(row.latest), self.limits.soon(&row.kind));
         (stage(earliest, latest, soon, now), next_change(earliest, latest, soon, now))
     }
 

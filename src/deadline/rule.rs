@@ -6,8 +6,8 @@
 
 use chrono::{DateTime, Local, NaiveDate, TimeDelta, TimeZone, Utc};
 
-/// 2010-01-01: no recorder in use was made before; reset clocks begin in 1970, 1980 or 2000.
-const EARLIEST: DateTime<Utc> = DateTime::from_timestamp(1_262_304_000, 0).unwrap();
+use crate::card::times::EARLIEST;
+
 /// How far times of one event may lie apart: FAT keeps 2 s steps, recorders finish files late, and
 /// clocks drift some minutes between two dockings.
 const SLACK: TimeDelta = TimeDelta::minutes(10);

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
+
 use super::section::Section;
 
 /// The clocks of the rule, article 28, where no unit or checklist has limits of its own.
@@ -18,6 +20,16 @@ pub struct Deadlines {
     pub case_due_soon_days: u32,
     /// Seconds that a recorder's clock may be off before somebody is told.
     pub clock_off_seconds: u64,
+}
+
+impl Deadlines {
+    /// How long before a deadline of a kind (`recording`, `recorder`, `case`) somebody is warned.
+    pub fn soon(&self, kind: &str) -> TimeDelta {
+        match kind {
+            "case" => TimeDelta::days(i64::from(self.case_due_soon_days)),
+            _ => TimeDelta::hours(i64::from(self.due_soon_hours)),
+        }
+    }
 }
 
 impl Default for Deadlines {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::show::named;
-use super::{args, change, json};
+use super::{args, json};
 use crate::base::Result;
 use crate::base::config::Config;
 use crate::cases::case::{self, Changes, New, StepChanges};
@@ -11,7 +11,7 @@ use crate::cases::checklist::Checklists;
 use crate::cases::suggest::link_certain_of_case;
 use crate::cases::waive;
 use crate::catalog::cases;
-use crate::cli::{Exit, StationArgs, look_into, output};
+use crate::cli::{Exit, StationArgs, change, look_into, output};
 
 /// Open a case with the steps of its checklist
 #[derive(clap::Args)]
@@ -209,7 +209,7 @@ pub fn open(station: &StationArgs, args: &OpenArgs) -> Result<Exit> {
         case_days: args.case_days,
         opened_at: args.opened,
     };
-    let case = change(station, &config, move |tx, who, at| case::open(tx, who, at, &lists, &new))?;
+    let case = change(station, move |tx, who, at| case::open(tx, who, at, &lists, &new))?;
     tell(&config, &case.number, args.json, &format!("case {} opened", case.number))
 }
 
@@ -224,7 +224,7 @@ pub fn set(station: &StationArgs, args: &SetArgs) -> Result<Exit> {
         classification: args.classification.clone(),
         case_days: args.case_days,
     };
-    let changed = change(station, &config, move |tx, who, at| case::set(tx, who, at, &number, &changes))?;
+    let changed = change(station, move |tx, who, at| case::set(tx, who, at, &number, &changes))?;
     told(&config, &args.number, args.json, changed)
 }
 
@@ -232,7 +232,7 @@ pub fn officers(station: &StationArgs, args: &OfficersArgs) -> Result<Exit> {
     let config = station.config()?;
     let (number, add, remove) = (args.number.clone(), args.add.clone(), args.remove.clone());
     let changed =
-        change(station, &config, move |tx, who, at| case::set_officers(tx, who, at, &number, &add, &remove))?;
+        change(station, move |tx, who, at| case::set_officers(tx, who, at, &number, &add, &remove))?;
     told(&config, &args.number, args.json, changed)
 }
 
@@ -240,8 +240,7 @@ pub fn step(station: &StationArgs, args: &StepArgs) -> Result<Exit> {
     let config = station.config()?;
     let (number, which) = (args.number.clone(), args.step.clone());
     if args.confirm {
-        let changed =
-            change(station, &config, move |tx, who, at| waive::confirm(tx, who, at, &number, &which))?;
+        let changed = change(station, move |tx, who, at| waive::confirm(tx, who, at, &number, &which))?;
         return told(&config, &args.number, args.json, changed);
     }
     let applies = (args.applies || args.does_not_apply).then_some(args.applies);
@@ -254,7 +253,7 @@ pub fn step(station: &StationArgs, args: &StepArgs) -> Result<Exit> {
     };
     // What the rule is sure of is linked in the same transaction as the time it goes by.
     let by_itself = config.cases.link_by_itself && (args.from.is_some() || args.to.is_some());
-    let (changed, linked) = change(station, &config, move |tx, who, at| {
+    let (changed, linked) = change(station, move |tx, who, at| {
         let changed = case::set_step(tx, who, at, &number, &which, &changes)?;
         let linked = match by_itself {
             true => link_certain_of_case(tx, at, &cases::find(tx, &number)?)?,
@@ -273,7 +272,7 @@ pub fn end(station: &StationArgs, args: &EndArgs) -> Result<Exit> {
     let config = station.config()?;
     let (number, at_time, not) = (args.number.clone(), args.at, args.not_ended);
     let why = args.why.clone().unwrap_or_default();
-    let case = change(station, &config, move |tx, who, at| {
+    let case = change(station, move |tx, who, at| {
         let ended = if not { None } else { Some(at_time.unwrap_or(at)) };
         case::end(tx, who, at, &number, ended, &why)
     })?;
@@ -287,7 +286,7 @@ pub fn end(station: &StationArgs, args: &EndArgs) -> Result<Exit> {
 pub fn close(station: &StationArgs, args: &CloseArgs) -> Result<Exit> {
     let config = station.config()?;
     let number = args.number.clone();
-    let case = change(station, &config, move |tx, who, at| case::close(tx, who, at, &number))?;
+    let case = change(station, move |tx, who, at| case::close(tx, who, at, &number))?;
     let exit = tell(&config, &case.number, args.json, &format!("case {} closed", case.number))?;
     for d in json::details(&look_into(&config)?, &case)?.iter().filter(|_| !args.json) {
         let (bad, name) = (d.unplayable(), named(&d.step.name, &d.step.name_zh));
@@ -301,6 +300,6 @@ pub fn close(station: &StationArgs, args: &CloseArgs) -> Result<Exit> {
 pub fn reopen(station: &StationArgs, args: &ReopenArgs) -> Result<Exit> {
     let config = station.config()?;
     let (number, why) = (args.number.clone(), args.why.clone());
-    let case = change(station, &config, move |tx, who, at| case::reopen(tx, who, at, &number, &why))?;
+    let case = change(station, move |tx, who, at| case::reopen(tx, who, at, &number, &why))?;
     tell(&config, &case.number, args.json, &format!("case {} is open again", case.number))
 }

@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 
-use super::{args, change, json};
+use super::{args, json};
 use crate::base::Result;
 use crate::cases::exempt::{self, New};
 use crate::catalog::exemptions::{self, Exemption};
-use crate::cli::{Exit, StationArgs, output};
+use crate::cli::{Exit, StationArgs, change, output};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -70,7 +70,6 @@ pub enum Command {
 }
 
 pub fn run(station: &StationArgs, command: &Command) -> Result<Exit> {
-    let config = station.config()?;
     let (json, e): (bool, Exemption) = match command {
         Command::Propose { number, step, ground, reason, note, json } => {
             let new = New {
@@ -80,16 +79,15 @@ pub fn run(station: &StationArgs, command: &Command) -> Result<Exit> {
                 reason: reason.clone(),
                 note: note.clone(),
             };
-            let made = change(station, &config, move |tx, who, at| {
-                exemptions::get(tx, exempt::propose(tx, who, at, &new)?)
-            })?;
+            let made =
+                change(station, move |tx, who, at| exemptions::get(tx, exempt::propose(tx, who, at, &new)?))?;
             (*json, made)
         }
         Command::Review { id, json } => {
             let id = *id;
             (
                 *json,
-                change(station, &config, move |tx, who, at| {
+                change(station, move |tx, who, at| {
                     exempt::review(tx, who, at, id)?;
                     exemptions::get(tx, id)
                 })?,
@@ -99,7 +97,7 @@ pub fn run(station: &StationArgs, command: &Command) -> Result<Exit> {
             let id = *id;
             (
                 *json,
-                change(station, &config, move |tx, who, at| {
+                change(station, move |tx, who, at| {
                     exempt::approve(tx, who, at, id)?;
                     exemptions::get(tx, id)
                 })?,
@@ -109,7 +107,7 @@ pub fn run(station: &StationArgs, command: &Command) -> Result<Exit> {
             let (id, remark) = (*id, remark.clone());
             (
                 *json,
-                change(station, &config, move |tx, who, at| {
+                change(station, move |tx, who, at| {
                     exempt::reject(tx, who, at, id, &remark)?;
                     exemptions::get(tx, id)
                 })?,
@@ -119,7 +117,7 @@ pub fn run(station: &StationArgs, command: &Command) -> Result<Exit> {
             let (id, remark) = (*id, remark.clone());
             (
                 *json,
-                change(station, &config, move |tx, who, at| {
+                change(station, move |tx, who, at| {
                     exempt::withdraw(tx, who, at, id, &remark)?;
                     exemptions::get(tx, id)
                 })?,

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::{args, change, show};
+use super::{args, show};
 use crate::base::Result;
 use crate::base::ids::short;
 use crate::cases::classify::{self, CLASSES};
@@ -12,7 +12,7 @@ use crate::cases::{link, suggest};
 use crate::catalog::recordings;
 use crate::cli::recordings::{duration, taken};
 use crate::cli::words::{self, t};
-use crate::cli::{Exit, StationArgs, look_into, output};
+use crate::cli::{Exit, StationArgs, change, look_into, output};
 
 /// Link a recording, or a clip of one, to a step of a case
 #[derive(clap::Args)]
@@ -77,7 +77,6 @@ pub struct ClassifyArgs {
 }
 
 pub fn link(station: &StationArgs, args: &LinkArgs) -> Result<Exit> {
-    let config = station.config()?;
     let new = link::New {
         number: args.number.clone(),
         step: args.step.clone(),
@@ -85,7 +84,7 @@ pub fn link(station: &StationArgs, args: &LinkArgs) -> Result<Exit> {
         span: args.clip,
         reason: args.why.clone(),
     };
-    let made = change(station, &config, move |tx, who, at| link::link(tx, who, at, &new))?;
+    let made = change(station, move |tx, who, at| link::link(tx, who, at, &new))?;
     if args.json {
         output::json(&json!({ "id": made.id, "recording": made.recording, "note": made.note }))?;
         return Ok(Exit::Good);
@@ -96,9 +95,8 @@ pub fn link(station: &StationArgs, args: &LinkArgs) -> Result<Exit> {
 }
 
 pub fn unlink(station: &StationArgs, args: &UnlinkArgs) -> Result<Exit> {
-    let config = station.config()?;
     let (id, why) = (args.id, args.why.clone());
-    let gone = change(station, &config, move |tx, who, at| link::unlink(tx, who, at, id, &why))?;
+    let gone = change(station, move |tx, who, at| link::unlink(tx, who, at, id, &why))?;
     if args.json {
         output::json(&json!({ "id": gone.id, "recording": gone.recording, "unlinked": true }))?;
     } else {
@@ -159,9 +157,8 @@ pub fn suggest(station: &StationArgs, args: &SuggestArgs) -> Result<Exit> {
 }
 
 pub fn classify(station: &StationArgs, args: &ClassifyArgs) -> Result<Exit> {
-    let config = station.config()?;
     let (id, class, why) = (args.recording.clone(), args.class.clone(), args.why.clone());
-    let (changed, id) = change(station, &config, move |tx, who, at| {
+    let (changed, id) = change(station, move |tx, who, at| {
         let changed = classify::recording(tx, who, at, &id, &class, &why)?;
         Ok((changed, recordings::find(tx, &id)?.id))
     })?;

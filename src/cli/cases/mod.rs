@@ -7,15 +7,10 @@ mod footage;
 mod json;
 mod show;
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::{Exit, StationArgs};
-use crate::access::Person;
 use crate::base::Result;
-use crate::base::config::Config;
-use crate::catalog::{Catalog, Connection};
-use crate::ingest::station::CATALOG;
 
 pub use json::value;
 pub use show::{case_rows, print_case};
@@ -66,15 +61,4 @@ pub fn run(station: &StationArgs, args: &Args) -> Result<Exit> {
         Command::Classify(args) => footage::classify(station, args),
         Command::Exempt { command } => exempt::run(station, command),
     }
-}
-
-/// Makes a change beside a running daemon or without one, in the name of whoever acts.
-fn change<T: Send + 'static>(
-    station: &StationArgs,
-    config: &Config,
-    make: impl FnOnce(&Connection, &Person, DateTime<Utc>) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let catalog = Catalog::open(&config.data.join(CATALOG))?;
-    let (who, at) = (catalog.read(|db| station.person(db))?, Utc::now());
-    catalog.write(move |tx| make(tx, &who, at))
 }

@@ -5,11 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::Findings;
+use crate::access::Role;
 use crate::app::control::{self, Ask};
 use crate::base::config::Config;
 use crate::base::config::channels::Via;
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::catalog::{Connection, alerts, officers, outbox, units};
+use crate::catalog::{Connection, officers, outbox, rights, units};
 
 /// How long the metrics may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -66,7 +67,7 @@ fn people(all: &mut Findings, config: &Config, db: &Connection) -> Result<()> {
 
 fn heads(all: &mut Findings, db: &Connection) -> Result<()> {
     for unit in units::all(db)?.iter().filter(|u| !u.closed) {
-        if alerts::in_unit(db, unit.id, "head")?.is_empty() {
+        if rights::nearest(db, unit.id, Role::Head)?.is_empty() {
             let what = format!("unit {} {} has no head, and no unit above it has one", unit.code, unit.name);
             let next =
                 "overdue alerts and approvals have nobody to go to: `docket officers set BADGE --role head`";
