@@ -17,8 +17,9 @@ use super::witness;
 use crate::base::direct_io::AlignedBuf;
 use crate::base::text::{hex, show};
 use crate::base::{Cancel, Result};
+use crate::catalog::copies::{self, Copy};
 use crate::catalog::dockings::By;
-use crate::catalog::recordings::{self, Copy};
+use crate::catalog::recordings;
 use crate::catalog::{Connection, jobs};
 use crate::custody::log;
 
@@ -117,7 +118,7 @@ impl Fsck<'_> {
         let mut after = String::new();
         let mut buf = AlignedBuf::new(BLOCK);
         loop {
-            let page = recordings::copies_on(self.db, &self.volume.id, &after, 1024)?;
+            let page = copies::on_volume(self.db, &self.volume.id, &after, 1024)?;
             let Some(last) = page.last() else { return Ok(()) };
             after.clone_from(&last.recording);
             for copy in page {
@@ -220,7 +221,7 @@ impl Fsck<'_> {
             name.to_str().is_some_and(witness::is_ours)
         } else if name == layout::SUMS || name == layout::RECORDS {
             true
-        } else if let Some(copy) = recordings::copy_at(self.db, id, text)? {
+        } else if let Some(copy) = copies::at(self.db, id, text)? {
             return Ok(Some(copy.recording));
         } else {
             // Moved into place, rows not committed yet: the next start does that.
@@ -231,7 +232,7 @@ impl Fsck<'_> {
         };
         // What was under way may have been finished while we looked.
         let gone = || Ok::<_, crate::base::Error>(self.volume.dir.stat(path)?.is_none());
-        if !known && !gone()? && recordings::copy_at(self.db, id, text)?.is_none() {
+        if !known && !gone()? && copies::at(self.db, id, text)?.is_none() {
             self.unknown(path, "nothing in the catalogue promises this file")?;
         }
         Ok(None)
@@ -242,7 +243,7 @@ impl Fsck<'_> {
             return Ok(jobs::targets(self.db, job.id)?.iter().any(|(v, _)| *v == self.volume.id)
                 || job.state != "failed");
         }
-        let copies = recordings::copies(self.db, recording)?;
+        let copies = copies::of(self.db, recording)?;
         Ok(copies.iter().any(|c| c.volume == self.volume.id && c.state == "owed"))
     }
 
@@ -360,17 +361,17 @@ pub fn mend(tx: &Connection, by: &By, volume: &Look, finding: &Finding) -> Resul
     let Some(recording) = &finding.recording else { return Ok(false) };
     match finding.what {
         What::Missing | What::Damaged | What::Back => {
-            let copies = recordings::copies(tx, recording)?;
+            let copies = copies::of(tx, recording)?;
             let Some(copy) = copies.iter().find(|c| c.volume == volume.id) else { return Ok(false) };
             let mut buf = AlignedBuf::new(BLOCK);
             let now = examine(tx, volume, copy, true, &mut buf, &Cancel::new())?;
             if now.state == copy.state {
                 return Ok(false);
             }
-            recordings::set_copy_state(tx, by, copy, now.state, now.how, Some(&now.text))?;
+            copies::set_state(tx, by, copy, now.state, now.how, Some(&now.text))?;
             Ok(true)
         }
-        What::Unlisted => recordings::set_unlisted(tx, &volume.id, recording).map(|()| true),
+        What::Unlisted => copies::set_unlisted(tx, &volume.id, recording).map(|()| true),
         What::LostPart => {
             let Some(job) = jobs::get(tx, recording)? else { return Ok(false) };
             let given = jobs::give_up(tx, by, job.id, &volume.id, "fsck found neither part nor original")?;

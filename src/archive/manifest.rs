@@ -16,7 +16,8 @@ use crate::base::clock::{from_ms, rfc3339};
 use crate::base::durable_fs;
 use crate::base::text::{hex, show, unhex, unshow};
 use crate::base::{Error, Result};
-use crate::catalog::recordings::{Copy, Recording};
+use crate::catalog::copies::Copy;
+use crate::catalog::recordings::Recording;
 
 /// One line of `recordings.jsonl`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -11,8 +11,9 @@ use crate::base::direct_io::AlignedBuf;
 use crate::base::text::show;
 use crate::base::{Cancel, Error, Kind, Result};
 use crate::catalog::Catalog;
+use crate::catalog::copies::Copy;
 use crate::catalog::dockings::By;
-use crate::catalog::recordings::{self, Copy, Recording};
+use crate::catalog::recordings::{self, Recording};
 
 /// What came of it.
 #[derive(Debug, Default, Clone, serde::Serialize)]

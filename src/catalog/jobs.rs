@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
 use super::dockings::By;
-use super::recordings;
+use super::{copies, recordings};
 use crate::base::clock::to_ms;
 use crate::base::text::hex;
 use crate::base::{Error, Kind, Result};
@@ -482,7 +482,7 @@ pub fn same_bytes(db: &Connection, job: &Job, sha256: &[u8]) -> Result<SameBytes
     }
     let of = recordings::by_content(db, &job.recorder, sha256, job.size)?;
     if let Some(of) = &of
-        && recordings::has_good_copy(db, of)?
+        && copies::has_good(db, of)?
     {
         return Ok(SameBytes::Archived(of.clone()));
     }
@@ -495,7 +495,7 @@ pub fn same_bytes(db: &Connection, job: &Job, sha256: &[u8]) -> Result<SameBytes
         return Ok(SameBytes::UnderWay);
     }
     let Some(of) = of else { return Ok(SameBytes::No) };
-    let place = recordings::copies(db, &of)?.into_iter().next().map(|c| c.path);
+    let place = copies::of(db, &of)?.into_iter().next().map(|c| c.path);
     Ok(SameBytes::Lost(place.unwrap_or_else(|| job.dest.clone())))
 }
 

@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod backup;
 pub mod candidates;
 pub mod cases;
+pub mod copies;
 pub mod deadlines;
 pub mod dockings;
 pub mod exemptions;

@@ -21,8 +21,9 @@ use crate::base::clock::SystemClock;
 use crate::base::config::Config;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Cancel, Error, Kind, Result, logging};
+use crate::catalog::copies::{self, Copy};
 use crate::catalog::dockings;
-use crate::catalog::recordings::{self, Copy, Filter, Recording};
+use crate::catalog::recordings::{self, Filter, Recording};
 use crate::ingest::aftercare::Aftercare;
 use crate::ingest::progress::Phase;
 use crate::ingest::recover::recover;
@@ -122,7 +123,7 @@ fn archived(station: &Station) -> Result<Vec<Listed>> {
     let mut list: Vec<Listed> = Vec::new();
     station.core.catalog.read(|db| {
         recordings::list(db, &Filter::default(), &mut |r| {
-            let copies = recordings::copies(db, &r.id)?;
+            let copies = copies::of(db, &r.id)?;
             let good = copies.iter().any(|c| c.state == "archived" && c.verified_at.is_some());
             list.push((r, copies, good));
             Ok(())

@@ -14,7 +14,7 @@ use crate::base::config::Config;
 use crate::base::text::bytes;
 use crate::base::{Cancel, Error, Kind, Result, logging};
 use crate::catalog::backup::integrity;
-use crate::catalog::{Connection, dockings, recordings, volumes};
+use crate::catalog::{Connection, copies, dockings, volumes};
 use crate::custody::log;
 use crate::ingest::place::list_new;
 use crate::ingest::recover::recover;
@@ -156,7 +156,7 @@ fn apply(station: &Station, plan: &[&Finding], cancel: &Cancel) -> Result<u64> {
     }
     let by = station.core.by();
     // What another volume still has whole is made again from there.
-    station.core.catalog.write(move |tx| recordings::owe_again(tx, &by))?;
+    station.core.catalog.write(move |tx| copies::owe_again(tx, &by))?;
     pay_owed(station, cancel)?;
     let by = station.core.by();
     station.core.catalog.write(move |tx| dockings::note_check(tx, &by, mended))?;

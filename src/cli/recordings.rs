@@ -14,8 +14,9 @@ use crate::base::clock::{Clock, SystemClock, from_ms, rfc3339, to_ms};
 use crate::base::config::Config;
 use crate::base::text::{bytes, hex, show};
 use crate::base::{Error, Kind, Result};
+use crate::catalog::copies::{self, Copy};
 use crate::catalog::deadlines::{self, Deadline};
-use crate::catalog::recordings::{self, Copy, Filter, Recording};
+use crate::catalog::recordings::{self, Filter, Recording};
 use crate::catalog::{Connection, cases, jobs, ledger, links, officers, rights, steps, told, volumes};
 use crate::custody::log;
 use crate::deadline::evaluate;
@@ -195,7 +196,7 @@ fn list(db: &Connection, who: &Person, config: &Config, places: &Places, options
             if !may_see(db, who, &r)? {
                 return Ok(());
             }
-            print(&value(db, config, &r, &recordings::copies(db, &r.id)?, places)?)
+            print(&value(db, config, &r, &copies::of(db, &r.id)?, places)?)
         })?;
         unfinished.iter().try_for_each(&mut print)?;
         output::line(if first { "[]" } else { "]" })?;
@@ -275,7 +276,7 @@ fn show_one(
 ) -> Result<Exit> {
     let r = recordings::find(db, id)?;
     rights::check(db, who, Deed::ReadRecordings, &links::about(db, &r)?)?;
-    let copies = recordings::copies(db, &r.id)?;
+    let copies = copies::of(db, &r.id)?;
     let history = log::history(db, &format!("recording:{}", r.id))?;
     if history.is_empty() {
         return Err(Error::new(Kind::Integrity, format!("recording {} has no custody history", r.id))

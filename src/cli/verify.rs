@@ -16,8 +16,9 @@ use crate::base::clock::{rfc3339, to_ms};
 use crate::base::direct_io::AlignedBuf;
 use crate::base::text::bytes;
 use crate::base::{Error, Kind, Result};
+use crate::catalog::copies::{self, Copy};
 use crate::catalog::dockings::By;
-use crate::catalog::recordings::{self, Copy, Filter};
+use crate::catalog::recordings::{self, Filter};
 use crate::catalog::{Catalog, volumes};
 use crate::ingest::station::CATALOG;
 
@@ -99,20 +100,20 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
         let copy = copy.clone();
         catalog.write(move |tx| {
             let reason = (verdict.state != "archived").then_some(verdict.text.as_str());
-            recordings::set_copy_state(tx, &by, &copy, verdict.state, verdict.how, reason)
+            copies::set_state(tx, &by, &copy, verdict.state, verdict.how, reason)
         })?;
         Ok(verdict.read)
     };
     let done = (|| -> Result<()> {
         if options.all {
             // Found bad before: it may have come back, and if not it has to be said again.
-            for copy in catalog.read(recordings::not_well)? {
+            for copy in catalog.read(copies::not_well)? {
                 one(&copy, &mut tally)?;
             }
         }
         if options.share.is_some() || options.all {
             while budget > 0 {
-                let page = catalog.read(|db| recordings::least_recently_verified(db, before, 64))?;
+                let page = catalog.read(|db| copies::least_recently_verified(db, before, 64))?;
                 let read_before = tally.read;
                 for copy in &page {
                     if budget == 0 {
@@ -141,7 +142,7 @@ pub fn run(args: &StationArgs, options: &Args) -> Result<Exit> {
             })?;
         }
         for id in ids {
-            for copy in catalog.read(|db| recordings::copies(db, &id))? {
+            for copy in catalog.read(|db| copies::of(db, &id))? {
                 let due = options.before.is_none() || copy.verified_at.is_none_or(|at| at < before);
                 if copy.state != "owed" && due {
                     one(&copy, &mut tally)?;

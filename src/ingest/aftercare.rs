@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::station::Station;
 use super::takes;
 use crate::base::{Cancel, Kind, Result};
-use crate::catalog::recordings;
+use crate::catalog::{copies, recordings};
 use crate::media::facts::Probed;
 use crate::media::worker::Worker;
 
@@ -73,7 +73,7 @@ impl Aftercare {
 
 /// Where a good copy of a recording lies on a volume that is here.
 pub fn path_of(station: &Station, id: &str) -> Result<Option<PathBuf>> {
-    let copies = station.core.catalog.read(|db| recordings::copies(db, id))?;
+    let copies = station.core.catalog.read(|db| copies::of(db, id))?;
     Ok(copies.iter().filter(|c| c.state == "archived").find_map(|copy| {
         let holder = station.finisher_of(&copy.volume)?;
         Some(holder.volume.dir.join(copy.path.as_ref()))

@@ -11,7 +11,7 @@ use crate::archive::{layout, manifest};
 use crate::base::direct_io::AlignedBuf;
 use crate::base::failpoint;
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::catalog::{jobs, recordings};
+use crate::catalog::{copies, jobs};
 
 /// Moves a verified part to its place without replacing. What stands there is kept where it has the
 /// right bytes (a process was killed after the move), and goes to quarantine where it has not. Syncing
@@ -69,13 +69,13 @@ pub fn set_aside(core: &Core, volume: &Volume, recording: &str, from: &Path, why
 pub fn list_new(core: &Core, volume: &Volume) -> Result<()> {
     let _held = volume.manifests.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let list = core.catalog.read(|db| recordings::unlisted(db, &volume.id, 256))?;
+        let list = core.catalog.read(|db| copies::unlisted(db, &volume.id, 256))?;
         if list.is_empty() {
             return Ok(());
         }
         manifest::append(volume, &list).map_err(|e| volume.note_if_medium(e))?;
         failpoint::hit("manifest.written");
         let (id, ids) = (volume.id.clone(), list.into_iter().map(|(r, _)| r.id).collect::<Vec<_>>());
-        core.catalog.write(move |tx| recordings::set_listed(tx, &id, &ids))?;
+        core.catalog.write(move |tx| copies::set_listed(tx, &id, &ids))?;
     }
 }

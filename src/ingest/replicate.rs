@@ -15,7 +15,8 @@ use crate::base::direct_io::{AlignedBuf, Output};
 use crate::base::durable_fs as fs;
 use crate::base::failpoint;
 use crate::base::{Cancel, Error, Kind, Result};
-use crate::catalog::recordings::{self, Copy, Recording};
+use crate::catalog::copies::{self, Copy};
+use crate::catalog::recordings::Recording;
 
 /// Makes owed copies until none is left that can be made now; returns how many were made.
 ///
@@ -28,7 +29,7 @@ pub fn pay_owed(station: &Station, cancel: &Cancel) -> Result<u64> {
         let volume = &goal.volume;
         let mut after = String::new();
         'volume: while !matches!(volume.state(), State::Failed(_)) {
-            let list = station.core.catalog.read(|db| recordings::owed(db, &volume.id, &after, 64))?;
+            let list = station.core.catalog.read(|db| copies::owed(db, &volume.id, &after, 64))?;
             let Some((last, _)) = list.last() else { break };
             after.clone_from(&last.id);
             for (recording, owed) in list {
@@ -57,7 +58,7 @@ fn pay(
 ) -> Result<()> {
     let volume = &goal.volume;
     let part = layout::part(&recording.id);
-    let sources = station.core.catalog.read(|db| recordings::copies(db, &recording.id))?;
+    let sources = station.core.catalog.read(|db| copies::of(db, &recording.id))?;
     let mut why =
         Error::new(Kind::NotFound, "no volume that is here holds it").next("mount the volume that does");
     for source in sources.iter().filter(|c| c.state == "archived") {
@@ -67,9 +68,10 @@ fn pay(
             Err(e) if e.kind() == Kind::Integrity => {
                 station.core.meter.verification_failed(&holder.volume.name);
                 let (by, source, reason) = (station.core.by(), source.clone(), e.what().to_owned());
-                station.core.catalog.write(move |tx| {
-                    recordings::set_copy_state(tx, &by, &source, "damaged", "read", Some(&reason))
-                })?;
+                station
+                    .core
+                    .catalog
+                    .write(move |tx| copies::set_state(tx, &by, &source, "damaged", "read", Some(&reason)))?;
                 why = e;
             }
             Err(e) => why = e,
@@ -156,5 +158,5 @@ fn place(
         .map_err(|e| goal.sync_failed(e))?;
     failpoint::hit("replicate.placed");
     let (by, owed) = (station.core.by(), owed.clone());
-    station.core.catalog.write(move |tx| recordings::set_copy_state(tx, &by, &owed, "archived", how, None))
+    station.core.catalog.write(move |tx| copies::set_state(tx, &by, &owed, "archived", how, None))
 }
